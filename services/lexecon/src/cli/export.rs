@@ -33,10 +33,12 @@ pub fn run(args: &Export, output: &mut Output<'_>) -> Result<Exit, Failure> {
         return Ok(Exit::Ok);
     }
     let part = Part::create(&args.out)?;
-    let mut to = Counted { to: &mut BufWriter::with_capacity(1 << 20, &part.file), bytes: 0 };
+    let mut file = BufWriter::with_capacity(1 << 20, &part.file);
+    let mut to = Counted { to: &mut file, bytes: 0 };
     write(&asked, args, &mut to, &bar)?;
     to.flush().map_err(|error| Failure::file(&args.out, error))?;
     let bytes = to.bytes;
+    drop(file);
     part.keep()?;
     bar.finish_and_clear();
     if output.json {

@@ -5,11 +5,13 @@
 //! read do not start one (see `offline`).
 
 use std::future::Future;
+use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
+use domain::ids::Tenant;
 use engine::system::System;
 use http_body_util::BodyExt as _;
 use tokio::runtime::Runtime;
@@ -73,7 +75,13 @@ impl Reach {
         settings.http.token = None;
         let recorder = telemetry::install(&settings).map_err(|error| Failure::new(Exit::Failure, "telemetry", error.to_string()))?;
         let runtime = runtime()?;
-        let (system, _) = serve::start(&settings)?;
+        let tenants: Vec<Tenant> = settings.tenants.iter().filter_map(|entry| Tenant::new(entry.name.as_str()).ok()).collect();
+        let (system, started) = System::start(serve::engine_settings(&settings), Some(&serve::sample()), &tenants)
+            .map_err(|error| Failure::new(serve::exit_of(&error), "data", error.to_string()))?;
+        for notice in started.notices {
+            // To people; a script asked for the answer only.
+            let _ = writeln!(std::io::stderr(), "{notice}");
+        }
         let system = Arc::new(system);
         let (stop, stopping) = watch::channel(false);
         let app = interface::App::new(Arc::clone(&system), &settings, recorder, stopping);
@@ -218,7 +226,7 @@ pub fn token(remote: &Remote) -> Result<Option<Secret>, Failure> {
         Some(file) => Some(std::fs::read_to_string(file).map_err(|error| Failure::file(file, error))?),
         None => std::env::var("LEXECON_HTTP__TOKEN").ok(),
     };
-    Ok(text.map(|text| Secret::new(text.trim_end_matches(['\r', '\n']))).filter(|token| !token.reveal().is_empty()))
+    Ok(text.map(|text| Secret::new(text.trim_end_matches(['\r', '\n']).to_owned())).filter(|token| !token.reveal().is_empty()))
 }
 
 /// The configuration of this process.

@@ -71,9 +71,14 @@ impl<'a> Connection<'a> {
     }
 
     async fn exchange(&mut self, path: &str, body: Bytes) -> Result<(u16, Bytes), NoAnswer> {
-        let mut sender = match self.open.take() {
-            Some(mut open) if open.ready().await.is_ok() => open,
-            _ => self.connect().await?,
+        let mut kept = self.open.take();
+        let is_open = match &mut kept {
+            Some(open) => open.ready().await.is_ok(),
+            None => false,
+        };
+        let mut sender = match kept.filter(|_| is_open) {
+            Some(open) => open,
+            None => self.connect().await?,
         };
         let mut request = http::Request::post(format!("{}{path}", self.target.prefix))
             .header(http::header::HOST, &self.target.host)
