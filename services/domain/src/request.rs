@@ -10,6 +10,9 @@ use std::fmt;
 use crate::ids::{Action, ActorId, Micros, RequestId, SubjectId, Tenant, Word};
 
 pub use policy::facts::{ActorKind, Amount, ContextValue, LegalBasis, RiskClass};
+pub use policy::verdict::Severity;
+
+pub use crate::split::JoinFault;
 
 /// Limits of a request. Named here, settings where an operator may lower them.
 pub mod limits {
