@@ -1,1 +1,6 @@
-//! engine
+//! The engine.
+
+pub mod dead_letter;
+pub mod keys;
+pub mod kv;
+pub mod record;
