@@ -1,3 +1,6 @@
-//! Tests of the domain through its public functions.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+//! Integration tests of the domain, one binary.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+
 mod decisions;
+mod generate;
+mod parts;
