@@ -1,3 +1,4 @@
 //! The engine.
 
 pub mod kv;
+pub mod store;
