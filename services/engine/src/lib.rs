@@ -10,15 +10,13 @@
 pub mod datadir;
 pub mod dead_letter;
 pub mod fold;
-pub mod follow;
 pub mod keys;
 pub mod kv;
 pub mod metrics;
 pub mod owner;
-pub mod reader;
 pub mod record;
+pub mod replay;
 pub mod runtime;
 pub mod settings;
 pub mod store;
-pub mod system;
 pub mod view;
