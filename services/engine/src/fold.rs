@@ -13,6 +13,7 @@ use domain::state::{Key, ReadSet, State};
 use eventlog::Position;
 use ledger::{Head, Run};
 
+use crate::keys::Standing;
 use crate::kv::Write;
 use crate::owner::Error;
 use crate::record::Clear;
@@ -186,5 +187,16 @@ impl FoldedTo {
             }
             _ => (FoldedTo { head: Head::genesis(chain), recorded_at_us: 0, next_outcome_no: 0 }, Position::ZERO),
         })
+    }
+}
+
+/// What the ledger says about a data key, from the state.
+pub fn standing(dek_id: &[u8; 16], get: impl Fn(&StateKey) -> Option<StateRecord>) -> Standing {
+    let Some(StateRecord::DekCounted { surrogate, commit }) = get(&StateKey::DekCounted(*dek_id)) else {
+        return Standing::Never;
+    };
+    match get(&StateKey::Surrogate(surrogate)) {
+        Some(StateRecord::Surrogate(SurrogateState::Erased { at_us })) => Standing::Erased { at_us },
+        _ => Standing::Counted { commit: commit.0 },
     }
 }

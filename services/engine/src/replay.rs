@@ -14,12 +14,12 @@ use domain::evolve::Fact;
 use domain::ids::Origin;
 use domain::routing::RoutingKey;
 use eventlog::{LogReader, Position, ReadLimit, Topic};
-use ledger::{Accepted, ChainId, FrameBuilder, Head, NewEvent, Section, StoredEvent, accept, event_type};
+use ledger::{Accepted, ChainId, FrameBuilder, Head, NewEvent, Section, StoredEvent, Stray, accept};
 use policy::{EVALUATOR_VERSION, PolicySet, ReasonCode};
 
 use crate::dead_letter;
 use crate::fold::{Fold, FoldedTo};
-use crate::keys::{Keyring, Standing};
+use crate::keys::Keyring;
 use crate::kv::Kv;
 use crate::owner::{Context, Error, identify};
 use crate::record::{self, Clear, KeyState, Keys, Read, Resealing};
@@ -36,6 +36,8 @@ pub struct ReplayReport {
     pub recorded_inputs: u64,
     /// Frames made again whole with the same bytes.
     pub frames: u64,
+    /// Records of the log that are no part of the ledger, and harmless.
+    pub strays: u64,
     /// Events that cannot be made again, by reason.
     pub not_replayable: BTreeMap<&'static str, u64>,
     /// Events of another version of the evaluator that came out differently.
@@ -56,6 +58,7 @@ impl ReplayReport {
         self.reproduced += other.reproduced;
         self.recorded_inputs += other.recorded_inputs;
         self.frames += other.frames;
+        self.strays += other.strays;
         self.evaluator_changed += other.evaluator_changed;
         for (reason, count) in other.not_replayable {
             *self.not_replayable.entry(reason).or_default() += count;
@@ -150,7 +153,7 @@ pub fn replay(
             position = record.position.next();
             match accept(&so_far.head, &record.value) {
                 Ok(frame) => so_far = replayed.frame(&frame, &record.value, record.position, so_far)?,
-                Err(refused) => return Err(ReplayError::Refused { partition, position: record.position, refused }),
+                Err(refused) => replayed.stray(record.position, refused)?,
             }
             progress(position.0);
         }
@@ -202,9 +205,26 @@ impl Replay<'_> {
             }
         }
         fold.close(&store, &frame.run.inputs, &frame.head, so_far.recorded_at_us, so_far.next_outcome_no, self.ctx.terms.remembered_us())?;
-        self.kv.write(fold.into_writes(&store, frame.run.first_seq, position))?;
+        let mut writes = fold.into_writes(&store, frame.run.first_seq, position);
+        writes.push(crate::store::head_place(self.chain.partition, &frame.head));
+        self.kv.write(writes)?;
         so_far.head = frame.head.clone();
         Ok(so_far)
+    }
+
+    /// A frame that does not extend the head: passed over when it is harmless, as every reader does.
+    fn stray(&mut self, position: Position, refused: ledger::Refused) -> Result<(), ReplayError> {
+        let partition = self.chain.partition;
+        let known = |hash: &ledger::Hash| {
+            *hash == self.chain.genesis() || crate::store::was_head(self.kv, partition, hash).unwrap_or(false)
+        };
+        match refused.classify(known) {
+            Stray::Harmless | Stray::Garbage => {
+                self.report.strays += 1;
+                Ok(())
+            }
+            Stray::Forked | Stray::Undecodable => Err(ReplayError::Refused { partition, position, refused }),
+        }
     }
 
     fn count(&mut self, event: &StoredEvent<'_>, outcome: Outcome) -> Option<NewEvent> {
@@ -370,8 +390,8 @@ struct FoldedKeys<'a> {
 
 impl Keys for FoldedKeys<'_> {
     fn dek(&self, _partition: u32, dek_id: &[u8; 16]) -> Result<KeyState, crate::keys::Error> {
-        let standing = crate::store::standing(dek_id, |key| self.fold.get(self.store, key).ok().flatten());
-        self.keyring.state(dek_id, standing.unwrap_or(Standing::Never))
+        let standing = crate::fold::standing(dek_id, |key| self.fold.get(self.store, key).ok().flatten());
+        self.keyring.state(dek_id, standing)
     }
 }
 

@@ -239,7 +239,8 @@ impl Owner {
         let key = answer.request.as_ref().map(|request| {
             domain::routing::RoutingKey::of(&request.tenant, &request.actor.id, self.ctx.routing).record_key().to_vec()
         });
-        let mut record = queue::seal_request(&self.ctx.secrets, partition, framed, self.random())?;
+        let nonce = self.random();
+        let mut record = queue::seal_request(&self.ctx.secrets, partition, framed, nonce)?;
         record.key = key.unwrap_or_default();
         record.headers.push((HEADER_FORWARDED.to_owned(), self.partition.to_be_bytes().to_vec()));
         Ok(record)

@@ -6,7 +6,7 @@
 use eventlog::{Position, Record, Topic};
 use ledger::layout::{Claim, InputStart, Origin};
 use ledger::{Refused, Stray, accept};
-use rand::Rng;
+use rand::RngExt;
 
 use super::{Action, Answer, AnsweredBy, Error, Owner, Phase, Reading, Status};
 use crate::fold::{self, FoldedTo};

@@ -152,7 +152,8 @@ impl Owner {
             return Ok(key);
         }
         let key = SectionKey { dek_id: self.random(), period, dek: Dek(self.random()) };
-        let wrapped = self.ctx.secrets.wrap(period, &name, &key.dek_id, &key.dek, self.random())?;
+        let nonce = self.random();
+        let wrapped = self.ctx.secrets.wrap(period, &name, &key.dek_id, &key.dek, nonce)?;
         self.stage_keyring(
             draft,
             KeyringRecord::Wrapped { dek_id: key.dek_id, tenant: name.clone(), surrogate, class, period, wrapped },

@@ -133,7 +133,7 @@ impl Worker {
             let records = self.reader.read(topic, partition, from, self.read_limit)?;
             Ok(Input::Read { topic, from, records, start, tail })
         });
-        result.unwrap_or_else(|error| Input::ReadFailed { topic, transient: error.is_transient(), detail: error.to_string() })
+        result.unwrap_or_else(|error| Input::ReadFailed { topic, transient: matches!(error, eventlog::Error::Unavailable { .. }), detail: error.to_string() })
     }
 }
 
