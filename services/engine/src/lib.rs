@@ -1,7 +1,9 @@
 //! The engine.
 
 pub mod dead_letter;
+pub mod follow;
 pub mod keys;
 pub mod kv;
 pub mod record;
 pub mod store;
+pub mod view;
