@@ -314,8 +314,8 @@ impl Presenter {
         needs: Needs,
     ) -> Result<Vec<(String, RestrictedExpression)>, Unpresentable> {
         let mut out = Vec::with_capacity(usize::try_from(needs.0.count_ones()).unwrap_or(0));
-        for name in ATTRIBUTES {
-            if needs.has(Needs::of_attribute(name))
+        for (bit, name) in ATTRIBUTES.into_iter().enumerate() {
+            if needs.has(Needs(1 << bit))
                 && let Some(value) = self.attribute(name, facts)?
             {
                 out.push((name.to_owned(), value));
