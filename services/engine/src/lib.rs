@@ -10,10 +10,12 @@
 pub mod datadir;
 pub mod dead_letter;
 pub mod fold;
+pub mod follow;
 pub mod keys;
 pub mod kv;
 pub mod metrics;
 pub mod owner;
+pub mod reader;
 pub mod record;
 pub mod replay;
 pub mod runtime;
