@@ -55,6 +55,9 @@ pub enum StartError {
     /// State and read models.
     #[error("state: {0}")]
     Kv(#[from] crate::kv::Error),
+    /// Read models.
+    #[error("read models: {0}")]
+    Follow(#[from] crate::follow::Error),
     /// A thread.
     #[error(transparent)]
     Runtime(#[from] runtime::Error),
@@ -246,11 +249,11 @@ impl System {
         must_be_this_ledger(log_reader.as_ref(), &deployment)?;
         let kv = Arc::new(RocksKv::open(&data.state(), &settings.kv)?);
         let reader = Reader::new(kv.clone(), log_reader.clone(), secrets.clone(), &deployment);
-        let followers = Followers::start(kv.clone(), log_reader.clone(), &deployment)?;
+        let followers = Followers::start(kv.clone(), log_reader.clone(), chains(&deployment), settings.follow.clone())?;
         let ctx = Arc::new(context(&settings, &deployment, secrets.clone(), log_reader.clone())?);
         let mut owners = Vec::new();
         for partition in 0..deployment.partitions {
-            let chain = ChainId { ledger_id: deployment.ledger_id, partition, chain_epoch: deployment.chain_epoch };
+            let chain = deployment.chain(partition);
             owners.push(Owner::new(ctx.clone(), chain, ChaCha20Rng::from_seed(random()?)));
         }
         let wake = followers.waker();
@@ -594,6 +597,10 @@ fn is_empty(log: &dyn LogReader, partitions: u32) -> Result<bool, StartError> {
         }
     }
     Ok(true)
+}
+
+fn chains(deployment: &Deployment) -> Vec<ChainId> {
+    (0..deployment.partitions).map(|partition| deployment.chain(partition)).collect()
 }
 
 /// The first frame of each partition says which ledger it belongs to.
