@@ -107,7 +107,8 @@ impl Offline {
             self.fold(partition, self.kv.as_ref(), &mut |_| {})?;
             for follower in &followers {
                 let chain = self.deployment().chain(partition);
-                let mut cursor = follow::cursor_of(self.kv.as_ref(), chain, follower.name())?;
+                let stored = follow::load_cursor(self.kv.as_ref(), partition, follower.name())?;
+                let mut cursor = stored.unwrap_or_else(|| follow::Cursor::start(chain));
                 loop {
                     let step = follow::advance(&[follower.clone()], &cursor, self.log.as_ref(), self.kv.as_ref(), &self.settings.follow)?;
                     if let Some(halt) = step.halt {

@@ -16,7 +16,7 @@ use domain::request::limits::REQUEST_BYTES_MAX;
 use domain::routing::RoutingKey;
 use eventlog::embedded::{Backup, Embedded};
 use eventlog::{EventLog, LogReader, NewRecord, Position, Topic};
-use ledger::{ChainId, LedgerId};
+use ledger::LedgerId;
 use policy::{Bundle, BundleSource};
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
@@ -249,7 +249,8 @@ impl System {
         must_be_this_ledger(log_reader.as_ref(), &deployment)?;
         let kv = Arc::new(RocksKv::open(&data.state(), &settings.kv)?);
         let reader = Reader::new(kv.clone(), log_reader.clone(), secrets.clone(), &deployment);
-        let followers = Followers::start(kv.clone(), log_reader.clone(), chains(&deployment), settings.follow.clone())?;
+        let followers = Followers::with(kv.clone(), log_reader.clone(), crate::follow::chains(&deployment), settings.follow.clone())?;
+        reader.follow(&followers);
         let ctx = Arc::new(context(&settings, &deployment, secrets.clone(), log_reader.clone())?);
         let mut owners = Vec::new();
         for partition in 0..deployment.partitions {
@@ -597,10 +598,6 @@ fn is_empty(log: &dyn LogReader, partitions: u32) -> Result<bool, StartError> {
         }
     }
     Ok(true)
-}
-
-fn chains(deployment: &Deployment) -> Vec<ChainId> {
-    (0..deployment.partitions).map(|partition| deployment.chain(partition)).collect()
 }
 
 /// The first frame of each partition says which ledger it belongs to.
