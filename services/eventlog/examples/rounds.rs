@@ -58,6 +58,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             percentile(&plain, 50).as_micros(),
         );
     }
+    // Bounded by the settings, however much was written.
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let peak = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))
+        .unwrap_or("unknown");
+    println!("peak memory of the process: {}", peak.trim());
     Ok(())
 }
 

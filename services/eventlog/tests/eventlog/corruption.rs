@@ -74,9 +74,6 @@ impl Outcome {
                 let name = file.rsplit('/').next().unwrap_or(file);
                 let short = matches!(error, Error::TailBelowAnchor { .. });
                 let named = short || text.contains(name);
-                if !named {
-                    println!("{file} {what} is not named: {text}");
-                }
                 self.named += u32::from(named);
             }
             Look::Less(missing) => {

@@ -195,7 +195,9 @@ fn what_cannot_be_trusted_is_refused_with_a_remedy() {
         &["anchor", "restore"],
     );
     refused(
-        |data| drop(fs::copy(older.path().join("anchor"), data.join("anchor")).unwrap()),
+        |data| {
+            fs::copy(older.path().join("anchor"), data.join("anchor")).unwrap();
+        },
         |error| matches!(error, Error::AnchorDamaged { .. }),
         &["another log"],
     );
@@ -268,7 +270,13 @@ fn directories_of_others_and_of_other_times_are_refused() {
     let data = tempfile::tempdir().unwrap();
     let mut options = Options::default();
     options.create_if_missing(true);
-    drop(DB::open(&options, data.path().join("log")).unwrap());
+    let stranger = DB::open(&options, data.path().join("log")).unwrap();
+    stranger.put(b"row", b"of another").unwrap();
+    drop(stranger);
+    let error = open(data.path()).map(drop).unwrap_err();
+    assert!(matches!(error, Error::Foreign { .. }), "{error:?}");
+
+    let data = tempfile::tempdir().unwrap();
     let mut stranger = DB::open(&options, data.path().join("log")).unwrap();
     stranger.create_cf("stranger", &options).unwrap();
     drop(stranger);
