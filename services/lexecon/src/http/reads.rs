@@ -57,18 +57,26 @@ impl Awaited {
     /// Blocks until it is reached.
     ///
     /// # Errors
-    /// `position_not_reached` when the wait is over.
+    /// `position_not_reached` when the wait is over, or in vain.
     pub(super) fn reach(&self, reader: &Reader) -> Result<(), Problem> {
-        if self.positions.is_empty() || reader.wait_for(&self.positions, self.wait) {
+        if self.positions.is_empty() {
             return Ok(());
         }
-        Err(Problem::new(Code::NotReached, "reads are behind; ask again, or wait longer with `wait`"))
+        reader.wait_for(&self.positions, self.wait).map_err(|error| failed(&error))
     }
 }
 
-/// What failed while reading.
+/// What failed while reading: the caller's question, or something here.
 pub(super) fn failed(error: &engine::reader::Error) -> Problem {
-    Problem::internal("reading", error)
+    use engine::reader::Error;
+    match error {
+        Error::BadCursor => Problem::new(Code::InvalidQuery, format!("cursor: {error}")),
+        Error::TenantNeeded { .. } => Problem::new(Code::InvalidQuery, format!("tenant: {error}")),
+        Error::UnknownPartition { .. } => Problem::new(Code::InvalidQuery, format!("partition: {error}")),
+        Error::Lookup(_) => Problem::internal("looking the actor up", error),
+        Error::Wait(_) => Problem::new(Code::NotReached, format!("after: {error}")),
+        _ => Problem::internal("reading", error),
+    }
 }
 
 /// An answer with the position that it reflects.
