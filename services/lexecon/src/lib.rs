@@ -1,1 +1,11 @@
-//! lexecon
+//! The one shipped binary as a library: edges only, no rules.
+//!
+//! [`config`] says how, [`serve`] runs every role in one process, [`http`] is its interface, [`telemetry`] what it says
+//! about itself, [`client`] the other end of the interface, [`exit`] how every command ends.
+
+pub mod client;
+pub mod config;
+pub mod exit;
+pub mod http;
+pub mod serve;
+pub mod telemetry;

@@ -14,7 +14,7 @@ use super::problem::Coordinate;
 #[derive(Serialize, ToSchema)]
 pub struct DecisionBody<'a> {
     /// Id of the ledger event, a UUID.
-    #[schema(format = Uuid)]
+    #[schema(format = "uuid")]
     pub decision_id: String,
     /// `permit`, `deny` or `escalate`; null when it was not evaluated.
     pub outcome: Option<&'a str>,
@@ -30,7 +30,7 @@ pub struct DecisionBody<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub severity: Option<&'static str>,
     /// The time that the decision used, RFC 3339.
-    #[schema(format = DateTime)]
+    #[schema(format = "date-time")]
     pub recorded_at: String,
     /// Content hash of the policy bundle that was in force, 64 hexadecimal digits.
     pub bundle_hash: String,
@@ -84,7 +84,7 @@ pub struct EntryBody<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub risk_score: Option<u8>,
     /// When it occurred, as the producer says, RFC 3339.
-    #[schema(format = DateTime)]
+    #[schema(format = "date-time")]
     pub occurred_at: String,
     /// Money at stake.
     #[serde(skip_serializing_if = "Option::is_none")]

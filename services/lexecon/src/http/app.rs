@@ -17,6 +17,7 @@ pub struct App(Arc<Inner>);
 pub(super) struct Inner {
     pub system: Arc<System>,
     pub http: Http,
+    pub partitions: u32,
     pub auth: super::auth::Auth,
     pub recorder: Recorder,
     pub requests: Arc<Semaphore>,
@@ -38,6 +39,7 @@ impl App {
     pub fn new(system: Arc<System>, settings: &Settings, recorder: Recorder, stopping: watch::Receiver<bool>) -> App {
         let http = settings.http.clone();
         App(Arc::new(Inner {
+            partitions: system.deployment().partitions,
             system,
             auth: super::auth::Auth::new(http.token.as_ref()),
             recorder,
@@ -65,6 +67,15 @@ impl App {
             result
         });
         task.await.unwrap_or_else(|error| Err(Problem::internal("the read", &error)))
+    }
+
+    /// Asks the engine how it is, on a thread that may block and with no permit: probes answer when nothing else does.
+    ///
+    /// # Errors
+    /// `internal` when the question failed.
+    pub(super) async fn probe<T: Send + 'static>(&self, ask: impl FnOnce(&System) -> T + Send + 'static) -> Result<T, Problem> {
+        let system = Arc::clone(&self.system);
+        tokio::task::spawn_blocking(move || ask(&system)).await.map_err(|error| Problem::internal("the probe", &error))
     }
 
     /// How long a submission or a read may wait.

@@ -1,5 +1,6 @@
 //! Submitting requests and finding their decisions.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use axum::Extension;
 use engine::view::DecisionView;
 use metrics::counter;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::answer::DecisionBody;
@@ -59,7 +60,7 @@ pub async fn submit(State(app): State<App>, Strict(query): Strict<Wait>, headers
     let bytes = read(&app, &headers, body, app.http.body_bytes_max).await?;
     let request = json::request(&bytes, app.http.depth_max, now_us())?;
     drop(bytes);
-    let (pending, location) = submit::begin(&app, request)?;
+    let (pending, location) = submit::begin(&app, &request)?;
     let view = submit::finish(pending, &location, wait).await?;
     submit::respond(&view)
 }
@@ -81,35 +82,20 @@ pub struct BatchBody {
 
 /// Results of a batch.
 #[derive(Serialize, ToSchema)]
-pub struct ResultsBody {
+pub struct ResultsBody<'a> {
     /// In the order of the requests.
-    #[schema(value_type = Vec<ResultBody>)]
-    results: Vec<One>,
+    results: Vec<ResultBody<'a>>,
 }
 
 /// A decision, or a problem in its place.
-#[derive(ToSchema)]
-#[schema(untagged)]
-#[expect(dead_code, reason = "the shape for the document; `One` is what is written")]
-pub enum ResultBody {
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+#[expect(clippy::large_enum_variant, reason = "most are decisions, and none is kept")]
+pub enum ResultBody<'a> {
     /// Decided.
-    Decision(DecisionBody<'static>),
+    Decision(DecisionBody<'a>),
     /// Refused, in conflict or pending.
     Problem(Problem),
-}
-
-enum One {
-    Decision(Arc<DecisionView>),
-    Problem(Problem),
-}
-
-impl Serialize for One {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        match self {
-            One::Decision(view) => DecisionBody::of(view).serialize(to),
-            One::Problem(problem) => problem.serialize(to),
-        }
-    }
 }
 
 /// Decide up to 500 requests.
@@ -122,7 +108,7 @@ impl Serialize for One {
     params(Wait),
     request_body = BatchBody,
     responses(
-        (status = 200, description = "a result for each request, in order", body = ResultsBody),
+        (status = 200, description = "a result for each request, in order", body = ResultsBody<'static>),
         (status = 400, description = "the batch itself is not valid; nothing was written", body = Problem),
         (status = 413, description = "too large or too many; nothing was written", body = Problem),
         (status = 429, description = "too much in flight; nothing was written", body = Problem),
@@ -140,41 +126,47 @@ pub async fn batch(
     let requests = json::batch(&bytes, app.http.depth_max, app.http.batch_requests_max, now_us())?;
     drop(bytes);
     crate::telemetry::observe(table::HTTP_BATCH, requests.len());
-    let begun: Vec<_> = requests.into_iter().map(|request| request.and_then(|request| submit::begin(&app, request))).collect();
-    let mut results = Vec::with_capacity(begun.len());
-    let mut positions = Vec::new();
+    let begun: Vec<_> = requests.into_iter().map(|request| request.and_then(|request| submit::begin(&app, &request))).collect();
+    let mut finished = Vec::with_capacity(begun.len());
     for one in begun {
-        let finished = match one {
+        finished.push(match one {
             Ok((pending, location)) => submit::finish(pending, &location, deadline.duration_since(tokio::time::Instant::now())).await,
             Err(problem) => Err(problem),
-        };
-        results.push(match finished {
-            Ok(view) => {
-                positions.push((view.partition, view.seq));
-                One::Decision(view)
-            }
-            Err(problem) => One::Problem(noted(problem, &instance, &mut positions)),
         });
     }
-    let body = serde_json::to_vec(&ResultsBody { results }).map_err(|error| Problem::internal("writing the answer", &error))?;
+    let positions = last_of_each(&finished);
+    let results = finished.iter().map(|one| match one {
+        Ok(view) => ResultBody::Decision(DecisionBody::of(view)),
+        Err(problem) => ResultBody::Problem(noted(problem.clone(), &instance)),
+    });
+    let body = serde_json::to_vec(&ResultsBody { results: results.collect() });
+    let body = body.map_err(|error| Problem::internal("writing the answer", &error))?;
     let mut response = Body::from(body).into_response();
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    position::insert(response.headers_mut(), &last_of_each(positions));
+    position::insert(response.headers_mut(), &positions);
     Ok(response)
 }
 
 /// A problem inside a batch, which the edge does not see.
-fn noted(mut problem: Problem, instance: &Instance, positions: &mut Vec<(u32, u64)>) -> Problem {
+fn noted(mut problem: Problem, instance: &Instance) -> Problem {
     counter!(table::HTTP_PROBLEMS, "code" => problem.code).increment(1);
     instance.0.as_ref().clone_into(&mut problem.instance);
-    positions.extend(problem.ledger.as_ref().map(|ledger| (ledger.partition, ledger.seq)));
     problem
 }
 
-fn last_of_each(mut positions: Vec<(u32, u64)>) -> Vec<(u32, u64)> {
-    positions.sort_unstable_by(|a, b| (a.0, std::cmp::Reverse(a.1)).cmp(&(b.0, std::cmp::Reverse(b.1))));
-    positions.dedup_by_key(|(partition, _)| *partition);
-    positions
+fn last_of_each(finished: &[Result<Arc<DecisionView>, Problem>]) -> Vec<(u32, u64)> {
+    let mut last = BTreeMap::new();
+    for one in finished {
+        let place = match one {
+            Ok(view) => Some((view.partition, view.seq)),
+            Err(problem) => problem.ledger.as_ref().map(|ledger| (ledger.partition, ledger.seq)),
+        };
+        if let Some((partition, seq)) = place {
+            let known = last.entry(partition).or_insert(seq);
+            *known = seq.max(*known);
+        }
+    }
+    last.into_iter().collect()
 }
 
 /// What a submission as bytes is answered with.
@@ -217,8 +209,8 @@ pub async fn raw(State(app): State<App>, Strict(place): Strict<RawPlace>, header
     let bytes = body::read(&headers, body, Media::Octets, domain::request::limits::REQUEST_BYTES_MAX, timeout).await?;
     crate::telemetry::observe(table::HTTP_BODY_BYTES, bytes.len());
     let receipt = app
-        .read(move |system| system.submit_raw(bytes.to_vec(), place.partition).map_err(|error| submit::refused(&error)))
+        .read(move |system| system.submit_raw(place.partition.unwrap_or(0), &bytes).map_err(|error| submit::refused(&error)))
         .await?;
-    let body = ReceiptBody { partition: receipt.partition, position: receipt.position };
+    let body = ReceiptBody { partition: receipt.0, position: u64::from(receipt.1) };
     Ok((axum::http::StatusCode::ACCEPTED, axum::Json(body)).into_response())
 }

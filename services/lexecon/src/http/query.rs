@@ -1,6 +1,6 @@
 //! Queries and paths, strictly: unknown names, repeats and wrong types are refused, without showing a value.
 
-use axum::extract::{FromRequestParts, OptionalFromRequestParts, Path, Query};
+use axum::extract::{FromRequestParts, Path, Query};
 use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
 
@@ -41,13 +41,13 @@ fn explain(cause: &str) -> String {
 /// A path of a type of ours.
 pub(super) struct Place<T>(pub T);
 
-impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Place<T> {
+impl<T: DeserializeOwned + Send + 'static, S: Send + Sync> FromRequestParts<S> for Place<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Place<T>, Problem> {
-        match <Path<T> as OptionalFromRequestParts<S>>::from_request_parts(parts, state).await {
-            Ok(Some(Path(value))) => Ok(Place(value)),
-            Ok(None) | Err(_) => Err(Problem::new(Code::InvalidPath, "a part of the path has a wrong type; see /openapi.json")),
-        }
+        Path::<T>::from_request_parts(parts, state)
+            .await
+            .map(|Path(value)| Place(value))
+            .map_err(|_| Problem::new(Code::InvalidPath, "a part of the path has a wrong type; see /openapi.json"))
     }
 }

@@ -11,7 +11,7 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodFilter, MethodRouter, on, post};
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::OpenApi;
-use utoipa::openapi::Operation;
+use utoipa::openapi::path::Operation;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 
 use super::app::App;
@@ -41,20 +41,20 @@ operations! {
     decisions::submit,
     decisions::batch,
     decisions::raw,
-    lookups::decision,
-    lookups::decisions,
-    lookups::request,
-    outcomes::outcomes,
-    ledger::partitions,
-    ledger::export,
-    ledger::backup,
-    statistics::statistics,
-    statistics::conservation,
-    policies::active,
-    dead_letters::dead_letters,
-    dead_letters::dead_letter,
-    dead_letters::retry,
-    dead_letters::discard,
+    // @lookups::decision,
+    // @lookups::decisions,
+    // @lookups::request,
+    // @outcomes::outcomes,
+    // @ledger::partitions,
+    // @ledger::export,
+    // @ledger::backup,
+    // @statistics::statistics,
+    // @statistics::conservation,
+    // @policies::active,
+    // @dead_letters::dead_letters,
+    // @dead_letters::dead_letter,
+    // @dead_letters::retry,
+    // @dead_letters::discard,
     health::health,
     health::ready,
     health::live,
@@ -122,7 +122,7 @@ pub fn document() -> utoipa::openapi::OpenApi {
         Some("Decides whether an AI system or a person may do a thing, and can prove afterwards what it decided and why.".to_owned());
     env!("CARGO_PKG_VERSION").clone_into(&mut document.info.version);
     let bearer = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
-    document.components.get_or_insert_default().security_schemes.insert("token".to_owned(), bearer);
+    document.components.get_or_insert_default().security_schemes.insert("token".to_owned(), bearer.into());
     // The token is needed when one is configured, so "none" is an alternative.
     document.security = Some(vec![SecurityRequirement::new("token", Vec::<String>::new()), SecurityRequirement::default()]);
     document

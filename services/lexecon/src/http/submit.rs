@@ -1,11 +1,12 @@
 //! Handing a request to the engine and writing down what comes back.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use engine::system::{Pending, SubmitError};
+use engine::system::{Answered, SubmitError, Submitted};
 use engine::view::{DecisionView, Kind};
 use metrics::counter;
 
@@ -24,18 +25,18 @@ pub(super) struct Location {
 }
 
 impl Location {
-    pub(super) fn of(request: &domain::request::Request) -> Location {
+    fn of(request: &domain::request::Request) -> Location {
         Location { tenant: request.tenant.to_string(), actor: request.actor.id.to_string(), request_id: request.request_id.to_string() }
     }
 
     fn path(&self) -> String {
-        let escape = |text: &str| utf8_percent(text);
-        format!("/v1/requests?tenant={}&actor={}&request_id={}", escape(&self.tenant), escape(&self.actor), escape(&self.request_id))
+        let [tenant, actor, id] = [&self.tenant, &self.actor, &self.request_id].map(|text| percent(text));
+        format!("/v1/requests?tenant={tenant}&actor={actor}&request_id={id}")
     }
 }
 
 /// Percent-encodes everything but the unreserved characters of RFC 3986, section 2.3.
-fn utf8_percent(text: &str) -> String {
+fn percent(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
@@ -52,19 +53,22 @@ fn utf8_percent(text: &str) -> String {
 ///
 /// # Errors
 /// When the engine does not take it.
-pub(super) fn begin(app: &App, request: domain::request::Request) -> Result<(Pending, Location), Problem> {
-    let location = Location::of(&request);
-    let pending = app.system.submit(request).map_err(|error| refused(&error))?;
-    Ok((pending, location))
+pub(super) fn begin(app: &App, request: &domain::request::Request) -> Result<(Submitted, Location), Problem> {
+    let submitted = app.system.submit(request).map_err(|error| refused(&error))?;
+    Ok((submitted, Location::of(request)))
 }
 
 /// Why the engine did not take a request.
 pub(super) fn refused(error: &SubmitError) -> Problem {
     match error {
         SubmitError::NotReady(reason) => Problem::new(Code::NotReady, format!("{reason}; nothing was submitted, try again later")),
-        SubmitError::Busy => Problem::new(Code::Busy, "too many requests are in flight; try again in a second, with fewer at a time"),
-        SubmitError::TooLarge => Problem::new(Code::TooLarge, "the request is larger than 128 KiB in its stored form; send less"),
-        SubmitError::Stopped => Problem::new(Code::NotReady, "the process is stopping; nothing was submitted, try again elsewhere"),
+        SubmitError::Busy { limit } => {
+            Problem::new(Code::Busy, format!("{limit} requests are in flight; try again in a second, with fewer at a time"))
+        }
+        SubmitError::TooLarge { bytes, limit } => {
+            Problem::new(Code::TooLarge, format!("the request has {bytes} bytes in its stored form and may have {limit}; send less"))
+        }
+        SubmitError::Failed(cause) => Problem::internal("submitting", cause),
     }
 }
 
@@ -72,11 +76,18 @@ pub(super) fn refused(error: &SubmitError) -> Problem {
 ///
 /// # Errors
 /// `pending` after `wait`, `conflict`, `rejected`.
-pub(super) async fn finish(pending: Pending, location: &Location, wait: Duration) -> Result<std::sync::Arc<DecisionView>, Problem> {
-    match tokio::time::timeout(wait, pending).await {
-        Ok(Ok(answer)) => accepted(answer.view),
-        // The engine went away with the request in the log: whether it is decided shows after the restart.
-        Ok(Err(_)) | Err(_) => {
+pub(super) async fn finish(submitted: Submitted, location: &Location, wait: Duration) -> Result<Arc<DecisionView>, Problem> {
+    let pending = match submitted {
+        Submitted::Repeat(view) => {
+            counter!(table::REPEATS).increment(1);
+            return accepted(view);
+        }
+        Submitted::Pending(pending) => pending,
+    };
+    match tokio::time::timeout(wait, pending.answer()).await {
+        Ok(Answered::Event(view)) => accepted(view),
+        // Not in time, or the engine went away with the request in the log: whether it is decided shows later.
+        Ok(Answered::Unknown) | Err(_) => {
             counter!(table::HTTP_PENDING).increment(1);
             let mut problem = Problem::new(Code::Pending, "it is in the log; ask for it at the location, or submit it again unchanged");
             problem.location = Some(location.path());
@@ -86,7 +97,7 @@ pub(super) async fn finish(pending: Pending, location: &Location, wait: Duration
 }
 
 /// The decision, or the problem that a recorded refusal is.
-pub(super) fn accepted(view: std::sync::Arc<DecisionView>) -> Result<std::sync::Arc<DecisionView>, Problem> {
+fn accepted(view: Arc<DecisionView>) -> Result<Arc<DecisionView>, Problem> {
     let code = match view.kind {
         Kind::Decided => return Ok(view),
         Kind::Conflicted => Code::Conflict,

@@ -10,7 +10,7 @@ use policy::ReasonCode;
 use crate::http::{problem, routes};
 
 /// What a metric counts up, shows, or sorts into buckets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Kind {
     /// Only grows.
     Counter,
@@ -125,8 +125,8 @@ pub const COMPONENT_SECONDS: &str = "lexecon_component_seconds";
 pub const QUEUE: &str = "lexecon_requests_waiting";
 /// Length of the chain.
 pub const LEDGER_EVENTS: &str = "lexecon_ledger_events";
-/// Frames outside the chain.
-pub const STRAYS: &str = "lexecon_ledger_strays";
+/// Repeats.
+pub const REPEATS: &str = "lexecon_repeats_total";
 /// How far read models are behind.
 pub const LAG_EVENTS: &str = "lexecon_follower_lag_events";
 /// Since when they are behind.
@@ -183,7 +183,6 @@ table! {
     COMPONENT_SECONDS, Gauge, Seconds, "how long a part took to answer when it was asked last", ["component": Values::Parts];
     QUEUE, Gauge, Count, "submitted requests that wait for their event", [];
     LEDGER_EVENTS, Gauge, Count, "events in a partition's chain", ["partition": Values::Partitions];
-    STRAYS, Gauge, Count, "frames in a partition's log that are no part of its chain", ["partition": Values::Partitions];
     LAG_EVENTS, Gauge, Count, "events that a partition's read models are behind", ["partition": Values::Partitions];
     LAG_SECONDS, Gauge, Seconds, "how long a partition's read models have been behind", ["partition": Values::Partitions];
     LIMIT, Gauge, Count, "limits in force, by name of the setting; times in milliseconds, sizes in bytes", ["name": Values::Limits];
@@ -194,15 +193,13 @@ table! {
     STARTED, Gauge, Seconds, "when the process started, seconds since 1970-01-01 UTC", [];
     BUILD, Gauge, Flag, "1, labelled with the version", ["version": Values::Version];
     engine_names::DECISIONS, Counter, Count, "answered requests, by outcome and reason", ["outcome": OUTCOMES, "reason": Values::Reasons];
-    engine_names::DUPLICATES, Counter, Count, "requests recognised as repeats", [];
-    engine_names::COMMIT_SECONDS, Histogram(SECONDS), Seconds, "from appending a frame to knowing that it is committed", [];
-    engine_names::SYNC_SECONDS, Histogram(SECONDS), Seconds, "one synced round of the log: write-ahead log and head anchor", [];
-    engine_names::FRAME_BYTES, Histogram(SIZES), Bytes, "bytes of committed frames", [];
-    engine_names::FRAME_EVENTS, Histogram(COUNTS), Count, "events of committed frames", [];
+    engine_names::APPEND_SECONDS, Histogram(SECONDS), Seconds, "from handing a frame to the log to its answer, committed or not", [];
+    engine_names::SYNC_SECONDS, Histogram(SECONDS), Seconds, "one round of the log with frames in it: both syncs, write-ahead log and head anchor", [];
     engine_names::APPENDS_REFUSED, Counter, Count, "frames not answered as committed", ["answer": Values::Closed(&["conflict", "unknown"])];
-    engine_names::CLAIMS, Counter, Count, "claims committed", [];
-    engine_names::KEYS_CREATED, Counter, Count, "data keys created", [];
-    engine_names::DEAD_LETTERS, Counter, Count, "input records that became dead letters", [];
+    engine_names::FRAME_BYTES, Histogram(SIZES), Bytes, "bytes of frames sent to the log", [];
+    engine_names::BATCH_EVENTS, Histogram(COUNTS), Count, "events of committed frames", [];
+    engine_names::LEDGER_STRAYS, Counter, Count, "frames in a partition's log that are no part of its chain", ["partition": Values::Partitions];
+    REPEATS, Counter, Count, "submissions that were answered with an event that was there already", [];
 }
 
 #[cfg(test)]

@@ -7,13 +7,16 @@
 pub mod metrics;
 mod process;
 mod recorder;
+mod sample;
 pub mod trace;
 
 use std::io;
 
 use tracing_subscriber::EnvFilter;
 
+pub(crate) use recorder::{observe, precise};
 pub use recorder::{Recorder, install};
+pub(crate) use sample::sample;
 
 /// Checks the text of the setting `telemetry.level`.
 ///

@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use metrics::{Label, Level, Metadata, counter, gauge, histogram};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
-use super::metrics::{self as table, Kind, TABLE};
+use super::metrics::{self as table, Kind, TABLE, Values};
 use super::process;
 use crate::config::Settings;
 
@@ -49,7 +49,7 @@ pub fn install(settings: &Settings) -> Result<Recorder, BuildError> {
     let handle = builder.install_recorder()?;
     for row in TABLE {
         describe(row);
-        begin(row);
+        begin(row, settings.topology.partitions);
     }
     limits(settings);
     let started = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
@@ -93,20 +93,15 @@ fn describe(row: &table::Metric) {
 }
 
 /// Makes every series whose labels are known beforehand appear with 0.
-fn begin(row: &table::Metric) {
+fn begin(row: &table::Metric, partitions: u32) {
     let mut series: Vec<Vec<Label>> = vec![Vec::new()];
     for (name, values) in row.labels {
-        let Some(values) = values.closed() else { return };
-        series = series
-            .iter()
-            .flat_map(|labels| {
-                values.iter().map(|value| {
-                    let mut labels = labels.clone();
-                    labels.push(Label::from_static_parts(name, value));
-                    labels
-                })
-            })
-            .collect();
+        let values: Vec<Label> = match (values, values.closed()) {
+            (_, Some(values)) => values.into_iter().map(|value| Label::from_static_parts(name, value)).collect(),
+            (Values::Partitions, None) => (0..partitions).map(|partition| Label::new(*name, partition.to_string())).collect(),
+            (_, None) => return,
+        };
+        series = series.iter().flat_map(|labels| values.iter().map(|value| [labels.as_slice(), &[value.clone()]].concat())).collect();
     }
     let metadata = Metadata::new(module_path!(), Level::INFO, None);
     for labels in series {

@@ -163,7 +163,7 @@ pub enum LegalBasisName {
 #[serde(deny_unknown_fields, expecting = "an object with event_id")]
 pub struct ApprovalBody {
     /// Id of the ledger event that holds it, a UUID.
-    #[schema(format = Uuid)]
+    #[schema(format = "uuid")]
     pub event_id: String,
 }
 
@@ -254,13 +254,13 @@ pub struct RequestBody {
     pub approval: Option<ApprovalBody>,
     /// Free facts: names to whole numbers, truth values, texts or lists of texts.
     #[serde(default)]
-    #[schema(value_type = std::collections::BTreeMap<String, super::ContextBody>)]
+    #[schema(value_type = std::collections::BTreeMap<String, super::context::ContextBody>)]
     pub context: ContextEntries,
     /// Persons concerned.
     #[serde(default)]
     #[schema(max_items = 16)]
     pub subjects: Vec<SubjectBody>,
     /// When it occurred, RFC 3339; left out: when it was submitted.
-    #[schema(format = DateTime)]
+    #[schema(format = "date-time")]
     pub occurred_at: Option<String>,
 }

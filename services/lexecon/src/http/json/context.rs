@@ -6,11 +6,11 @@ use std::marker::PhantomData;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
-use utoipa::ToSchema;
+use utoipa::openapi::{OneOfBuilder, RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 /// A value of the free context.
-#[derive(Clone, Debug, PartialEq, Eq, ToSchema)]
-#[schema(untagged)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ContextBody {
     /// A whole number of 64 bits.
     Long(i64),
@@ -21,6 +21,15 @@ pub enum ContextBody {
     /// A set of texts; order and repeats do not count.
     Set(Vec<String>),
 }
+
+impl PartialSchema for ContextBody {
+    fn schema() -> RefOr<Schema> {
+        let texts = Vec::<String>::schema();
+        OneOfBuilder::new().item(i64::schema()).item(bool::schema()).item(String::schema()).item(texts).into()
+    }
+}
+
+impl ToSchema for ContextBody {}
 
 struct ContextVisitor;
 

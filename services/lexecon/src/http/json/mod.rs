@@ -12,11 +12,7 @@ mod request;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-pub use body::{
-    ActorBody, ActorKindName, AmountBody, ApprovalBody, IdTypeName, LegalBasisName, PrincipalBody, RequestBody, ResourceBody, RiskBody,
-    RiskClassName, RiskDimensionsBody, SubjectBody,
-};
-pub use context::{ContextBody, ContextEntries, FieldEntries};
+pub use body::RequestBody;
 pub use explain::explain;
 
 use super::problem::{Code, Problem};
