@@ -374,7 +374,8 @@ fn duration(text: &str) -> Result<Duration, String> {
 }
 
 fn place(text: &str) -> Result<(u32, u64), String> {
-    let parsed = text.split_once(':').and_then(|(partition, position)| Some((partition.parse().ok()?, position.parse().ok()?)));
+    let parsed =
+        text.split_once(':').and_then(|(partition, position)| Some((partition.parse().ok()?, position.parse().ok()?)));
     parsed.ok_or_else(|| "give PARTITION:POSITION, for example 3:17, as `lexecon dlq list` prints it".into())
 }
 
@@ -392,7 +393,10 @@ mod tests {
     #[test]
     fn values_are_read_strictly() {
         let millis = |text| duration(text).ok().map(|d| d.as_millis());
-        assert_eq!([millis("500ms"), millis("30s"), millis("2m"), millis("1h")], [500, 30_000, 120_000, 3_600_000].map(Some));
+        assert_eq!(
+            [millis("500ms"), millis("30s"), millis("2m"), millis("1h")],
+            [500, 30_000, 120_000, 3_600_000].map(Some)
+        );
         for wrong in ["", "30", "s", "-1s", "1.5s", "0s", "9999999h", "18446744073709551615h", "1d"] {
             assert_eq!(millis(wrong), None, "{wrong}");
         }

@@ -47,7 +47,8 @@ fn list(source: &Source, output: &mut Output<'_>) -> Result<Exit, Failure> {
     let mut rows = vec![["ID", "AT", "REASON", "FROM", "STATE"].map(str::to_owned).to_vec()];
     rows.extend(items.iter().map(|item| {
         let id = format!("{}:{}", text(item, "/partition"), text(item, "/position"));
-        let origin = ["/origin/topic", "/origin/partition", "/origin/offset"].map(|pointer| text(item, pointer)).join(":");
+        let origin =
+            ["/origin/topic", "/origin/partition", "/origin/offset"].map(|pointer| text(item, pointer)).join(":");
         vec![id, text(item, "/at"), text(item, "/reason_code"), origin, text(item, "/state")]
     }));
     output.table(&rows)?;
@@ -57,7 +58,8 @@ fn list(source: &Source, output: &mut Output<'_>) -> Result<Exit, Failure> {
 
 fn mark(args: &DeadLetter, verb: &str, told: &str, output: &mut Output<'_>) -> Result<Exit, Failure> {
     let (partition, position) = args.id;
-    let answer = Reach::new(&args.source)?.post(&format!("/v1/dead-letters/{partition}/{position}:{verb}"), Vec::new())?;
+    let answer =
+        Reach::new(&args.source)?.post(&format!("/v1/dead-letters/{partition}/{position}:{verb}"), Vec::new())?;
     if output.json {
         output.object(&answer.body)?;
     } else {

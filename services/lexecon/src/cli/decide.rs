@@ -19,7 +19,11 @@ const BODY_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// A file cannot be read, or nobody answers.
 pub fn run(args: &Decide, output: &mut Output<'_>) -> Result<Exit, Failure> {
     // Read first: a misspelt name must not leave half of the requests decided.
-    let bodies = args.files.iter().map(|file| Ok((file, input::bytes(file, BODY_BYTES_MAX)?))).collect::<Result<Vec<_>, Failure>>()?;
+    let bodies = args
+        .files
+        .iter()
+        .map(|file| Ok((file, input::bytes(file, BODY_BYTES_MAX)?)))
+        .collect::<Result<Vec<_>, Failure>>()?;
     let reach = Reach::new(&args.source)?;
     let mut exit = Exit::Ok;
     for (file, body) in bodies {
@@ -28,7 +32,12 @@ pub fn run(args: &Decide, output: &mut Output<'_>) -> Result<Exit, Failure> {
             Ok(answer) if answer.status == 200 => decided(&name, answer.body, output)?,
             Ok(answer) => {
                 exit = Exit::Failure;
-                refused(&name, &json!({"code": "pending", "detail": "not decided yet; ask for it by id"}), answer.status, output)?;
+                refused(
+                    &name,
+                    &json!({"code": "pending", "detail": "not decided yet; ask for it by id"}),
+                    answer.status,
+                    output,
+                )?;
             }
             Err(Error::Problem(problem)) => {
                 exit = Exit::Failure;
@@ -62,7 +71,8 @@ fn decided(file: &str, body: Value, output: &mut Output<'_>) -> Result<(), Failu
 }
 
 fn problem_value(problem: &Problem) -> Value {
-    let errors: Vec<_> = problem.errors.iter().map(|e| json!({"path": e.path, "code": e.code, "message": e.message})).collect();
+    let errors: Vec<_> =
+        problem.errors.iter().map(|e| json!({"path": e.path, "code": e.code, "message": e.message})).collect();
     json!({
         "code": problem.code, "title": problem.title, "detail": problem.detail, "errors": errors,
         "reason_code": problem.reason_code,

@@ -71,7 +71,11 @@ pub fn run(args: &Doctor, output: &mut Output<'_>) -> Result<Exit, Failure> {
             settings
         }
         Err(failure) => {
-            findings.push(Finding::fail("configuration", failure.message, "correct it; `lexecon config check` shows the effective one"));
+            findings.push(Finding::fail(
+                "configuration",
+                failure.message,
+                "correct it; `lexecon config check` shows the effective one",
+            ));
             defaults(flags)
         }
     };

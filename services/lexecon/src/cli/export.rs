@@ -14,9 +14,9 @@ use serde_json::json;
 use super::arguments::{Export, Format};
 use super::failure::Failure;
 use super::output::Output;
+use super::progress;
 use super::question::Asked;
 use super::reach::{self, Reach};
-use super::progress;
 use crate::exit::Exit;
 
 /// Runs the command.
@@ -72,7 +72,9 @@ fn stream(reach: &Reach, args: &Export, to: &mut Counted<'_>, bar: &ProgressBar)
         let response = client.stream("/v1/ledger/export", &query, accept).await.map_err(reach::failure)?;
         let mut chunks = response.bytes_stream();
         while let Some(chunk) = chunks.next().await {
-            let broken = |error| Failure::new(Exit::Unreachable, "broken_off", format!("the export broke off: {error}; run it again"));
+            let broken = |error| {
+                Failure::new(Exit::Unreachable, "broken_off", format!("the export broke off: {error}; run it again"))
+            };
             to.write_all(&chunk.map_err(broken)?).map_err(|error| Failure::file(&args.out, error))?;
             bar.set_position(to.bytes);
         }

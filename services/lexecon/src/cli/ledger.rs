@@ -30,7 +30,9 @@ fn partitions(source: &Source, output: &mut Output<'_>) -> Result<Exit, Failure>
     let heads = ["PARTITION", "EVENTS", "POSITION", "STRAYS", "LAG", "HEAD"];
     let mut rows = vec![heads.map(str::to_owned).to_vec()];
     rows.extend(items(&found).iter().map(|item| {
-        ["/partition", "/next_seq", "/position", "/strays", "/lag_events", "/head"].map(|pointer| text(item, pointer)).to_vec()
+        ["/partition", "/next_seq", "/position", "/strays", "/lag_events", "/head"]
+            .map(|pointer| text(item, pointer))
+            .to_vec()
     }));
     output.table(&rows)?;
     Ok(Exit::Ok)
@@ -50,9 +52,13 @@ fn strays(source: &Source, output: &mut Output<'_>) -> Result<Exit, Failure> {
         output.object(&json!({"items": rows, "strays": total}))?;
     } else {
         let mut rows = vec![["PARTITION", "STRAYS", "STOPPED"].map(str::to_owned).to_vec()];
-        rows.extend(items(&found).iter().map(|item| ["/partition", "/strays", "/stopped"].map(|p| text(item, p)).to_vec()));
+        rows.extend(
+            items(&found).iter().map(|item| ["/partition", "/strays", "/stopped"].map(|p| text(item, p)).to_vec()),
+        );
         output.table(&rows)?;
-        output.line(format!("{total} strays: frames in the log that are no part of the ledger, refused by every reader alike"))?;
+        output.line(format!(
+            "{total} strays: frames in the log that are no part of the ledger, refused by every reader alike"
+        ))?;
     }
     Ok(if any_stopped { Exit::Failure } else { Exit::Ok })
 }

@@ -64,7 +64,9 @@ fn pace(args: &Load, requests: &Requests) -> Pace {
     };
     let all = u64::try_from(lines.len()).unwrap_or(u64::MAX);
     match (args.rate, args.duration) {
-        (Some(rate), Some(duration)) => Pace { requests: Pace::lasting(rate, batch, duration).requests.min(all), rate, batch },
+        (Some(rate), Some(duration)) => {
+            Pace { requests: Pace::lasting(rate, batch, duration).requests.min(all), rate, batch }
+        }
         _ => Pace { rate, batch, requests: all },
     }
 }
@@ -131,7 +133,8 @@ fn told(args: &Load, seed: u64, report: &Report, output: &mut Output<'_>) -> Res
     let mut rows = Vec::new();
     #[expect(clippy::cast_precision_loss, reason = "a share is shown with one digit after the point")]
     let share = |n: u64| format!("{:5.1} %", 100.0 * n as f64 / report.sent.max(1) as f64);
-    let counts = [("", &report.outcomes), ("  ", &report.reasons), ("refused: ", &report.refused), ("failed: ", &report.failed)];
+    let counts =
+        [("", &report.outcomes), ("  ", &report.reasons), ("refused: ", &report.refused), ("failed: ", &report.failed)];
     for (prefix, counts) in counts {
         rows.extend(counts.iter().map(|(name, n)| vec![format!("{prefix}{name}"), format!("{n:>9}"), share(*n)]));
     }

@@ -51,7 +51,8 @@ fn print(item: &Value, output: &mut Output<'_>) -> Result<(), Failure> {
         output.object(item)?;
     } else {
         let number = format!("{}#{}", text(item, "/partition"), text(item, "/outcome_no"));
-        let cells = ["/outcome", "/reason_code", "/tenant", "/request_id", "/decision_id"].map(|pointer| text(item, pointer));
+        let cells =
+            ["/outcome", "/reason_code", "/tenant", "/request_id", "/decision_id"].map(|pointer| text(item, pointer));
         let [outcome, reason, tenant, request, decision] = cells;
         output.line(format!("{number:>12}  {outcome:8}  {reason:28}  {tenant}  {request}  {decision}"))?;
     }
@@ -79,9 +80,19 @@ fn follow(asked: &Asked, args: &Outcomes, output: &mut Output<'_>) -> Result<Exi
                 _ = tokio::signal::ctrl_c() => return Ok(Exit::Ok),
             };
             let Some(chunk) = chunk else {
-                return Err(Failure::new(Exit::Unreachable, "ended", "the system ended the stream; run it again with --after"));
+                return Err(Failure::new(
+                    Exit::Unreachable,
+                    "ended",
+                    "the system ended the stream; run it again with --after",
+                ));
             };
-            let broken = |error| Failure::new(Exit::Unreachable, "broken_off", format!("the stream broke off: {error}; run it again with --after"));
+            let broken = |error| {
+                Failure::new(
+                    Exit::Unreachable,
+                    "broken_off",
+                    format!("the stream broke off: {error}; run it again with --after"),
+                )
+            };
             for data in events.push(&chunk.map_err(broken)?) {
                 if let Ok(item) = serde_json::from_slice::<Value>(&data) {
                     print(&item, output)?;

@@ -53,7 +53,8 @@ pub fn read(directory: &Path) -> Result<BundleSource, Failure> {
     let mut folders = vec![PathBuf::new()];
     while let Some(folder) = folders.pop() {
         let at = directory.join(&folder);
-        let entries = fs::read_dir(&at).map_err(|error| Failure::file(&at, format!("{error}; name the directory of a bundle")))?;
+        let entries = fs::read_dir(&at)
+            .map_err(|error| Failure::file(&at, format!("{error}; name the directory of a bundle")))?;
         for entry in entries {
             let entry = entry.map_err(|error| Failure::file(&at, error))?;
             let name = entry.file_name();
@@ -69,7 +70,10 @@ pub fn read(directory: &Path) -> Result<BundleSource, Failure> {
             }
             bytes += meta.len();
             if files.len() >= FILES_MAX || bytes > BYTES_MAX {
-                return Err(Failure::file(directory, "has more in it than a bundle may have; name the directory of a bundle"));
+                return Err(Failure::file(
+                    directory,
+                    "has more in it than a bundle may have; name the directory of a bundle",
+                ));
             }
             let text = fs::read(&full).map_err(|error| Failure::file(&full, error))?;
             let parts: Vec<_> = path.iter().map(|part| part.to_string_lossy().into_owned()).collect();

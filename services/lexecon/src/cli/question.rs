@@ -103,7 +103,9 @@ impl Question {
                 ("/v1/outcomes".into(), query)
             }
             Question::DeadLetters { cursor } => ("/v1/dead-letters".into(), some(&[("cursor", cursor)])),
-            Question::DeadLetter { partition, position } => (format!("/v1/dead-letters/{partition}/{position}"), Vec::new()),
+            Question::DeadLetter { partition, position } => {
+                (format!("/v1/dead-letters/{partition}/{position}"), Vec::new())
+            }
         }
     }
 }

@@ -73,9 +73,11 @@ impl Reach {
         let mut settings = settings(None, flags)?;
         // The token guards the network, and here is none.
         settings.http.token = None;
-        let recorder = telemetry::install(&settings).map_err(|error| Failure::new(Exit::Failure, "telemetry", error.to_string()))?;
+        let recorder = telemetry::install(&settings)
+            .map_err(|error| Failure::new(Exit::Failure, "telemetry", error.to_string()))?;
         let runtime = runtime()?;
-        let tenants: Vec<Tenant> = settings.tenants.iter().filter_map(|entry| Tenant::new(entry.name.as_str()).ok()).collect();
+        let tenants: Vec<Tenant> =
+            settings.tenants.iter().filter_map(|entry| Tenant::new(entry.name.as_str()).ok()).collect();
         let (system, started) = System::start(serve::engine_settings(&settings), Some(&serve::sample()), &tenants)
             .map_err(|error| Failure::new(serve::exit_of(&error), "data", error.to_string()))?;
         for notice in started.notices {
@@ -156,7 +158,8 @@ fn no_answer() -> client::Error {
 impl Here {
     async fn ask(&self, method: http::Method, path: &str, body: Vec<u8>) -> Result<Answer, client::Error> {
         let wrong = |error: http::Error| client::Error::Url(error.to_string());
-        let request = http::Request::builder().method(method).uri(path).header(http::header::CONTENT_TYPE, "application/json");
+        let request =
+            http::Request::builder().method(method).uri(path).header(http::header::CONTENT_TYPE, "application/json");
         let request = request.body(Body::from(body)).map_err(wrong)?;
         let Ok(response) = self.router.clone().oneshot(request).await;
         let status = response.status();
@@ -226,7 +229,9 @@ pub fn token(remote: &Remote) -> Result<Option<Secret>, Failure> {
         Some(file) => Some(std::fs::read_to_string(file).map_err(|error| Failure::file(file, error))?),
         None => std::env::var("LEXECON_HTTP__TOKEN").ok(),
     };
-    Ok(text.map(|text| Secret::new(text.trim_end_matches(['\r', '\n']).to_owned())).filter(|token| !token.reveal().is_empty()))
+    Ok(text
+        .map(|text| Secret::new(text.trim_end_matches(['\r', '\n']).to_owned()))
+        .filter(|token| !token.reveal().is_empty()))
 }
 
 /// The configuration of this process.
@@ -242,7 +247,8 @@ pub fn settings(file: Option<&Path>, flags: Flags) -> Result<Settings, Failure> 
 
 fn runtime() -> Result<Runtime, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    runtime.map_err(|error| Failure::new(Exit::Failure, "runtime", format!("the process cannot start threads: {error}")))
+    runtime
+        .map_err(|error| Failure::new(Exit::Failure, "runtime", format!("the process cannot start threads: {error}")))
 }
 
 /// What the client says, as the end of a command.

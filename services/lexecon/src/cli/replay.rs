@@ -31,13 +31,18 @@ pub fn replay(args: &Offline, output: &mut Output<'_>) -> Result<Exit, Failure> 
         }))?;
     } else {
         output.line(format!("{} events read", report.events))?;
-        output.line(format!("{} made again, byte for byte the same, in {} frames", report.reproduced, report.frames))?;
-        output.line(format!("{} taken as recorded inputs (claims, keys, losses, quarantines)", report.recorded_inputs))?;
+        output
+            .line(format!("{} made again, byte for byte the same, in {} frames", report.reproduced, report.frames))?;
+        output
+            .line(format!("{} taken as recorded inputs (claims, keys, losses, quarantines)", report.recorded_inputs))?;
         for (reason, count) in &report.not_replayable {
             output.line(format!("{count} cannot be made again: {reason}"))?;
         }
         if report.evaluator_changed > 0 {
-            output.line(format!("{} decided differently by another version of the evaluator", report.evaluator_changed))?;
+            output.line(format!(
+                "{} decided differently by another version of the evaluator",
+                report.evaluator_changed
+            ))?;
         }
         match difference {
             Some(d) => output.line(format!("DIFFERENT: partition {}, seq {}: {}", d.partition, d.seq, d.what))?,

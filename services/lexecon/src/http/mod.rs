@@ -7,7 +7,7 @@
 //! The way of a request: [`server`] (connections, time-outs) → [`edge`] (id, token, limits, headers, metrics, log) →
 //! a handler → [`answer`] or [`problem`].
 
-mod answer;
+pub mod answer;
 mod app;
 mod auth;
 mod body;
@@ -17,8 +17,8 @@ mod decisions;
 mod edge;
 mod health;
 pub mod json;
-mod ledger;
-mod lookups;
+pub(crate) mod ledger;
+pub(crate) mod lookups;
 mod outcomes;
 mod policies;
 pub mod position;

@@ -89,7 +89,8 @@ impl<'a> Connection<'a> {
         let request = request.body(Full::new(body)).map_err(|_| NoAnswer::Broken)?;
         let response = sender.send_request(request).await.map_err(|_| NoAnswer::Broken)?;
         let status = response.status().as_u16();
-        let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await.map_err(|_| NoAnswer::Broken)?;
+        let body =
+            Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await.map_err(|_| NoAnswer::Broken)?;
         self.open = Some(sender);
         Ok((status, body.to_bytes()))
     }

@@ -16,7 +16,11 @@ pub struct Pace {
 impl Pace {
     /// A pace that lasts for a duration, at least one request.
     pub fn lasting(rate: f64, batch: u64, duration: Duration) -> Pace {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate times seconds, rounded, positive")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a rate times seconds, rounded, positive"
+        )]
         let requests = (rate * duration.as_secs_f64()).round() as u64;
         Pace { rate, batch: batch.max(1), requests: requests.max(1) }
     }

@@ -249,7 +249,8 @@ mod tests {
 
     #[test]
     fn a_report_adds_up_and_counts_what_was_not_sent() {
-        let permit = Answer { outcome: Some("permit".into()), reason_code: Some("permitted".into()), ..Answer::default() };
+        let permit =
+            Answer { outcome: Some("permit".into()), reason_code: Some("permitted".into()), ..Answer::default() };
         let refused = Answer { refused: Some("busy".into()), ..Answer::default() };
         let (mut one, mut two) = (Tally::new(), Tally::new());
         one.call(&[permit.clone(), refused], Duration::from_millis(20), Duration::from_millis(2));

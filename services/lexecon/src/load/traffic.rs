@@ -310,9 +310,13 @@ mod tests {
     fn traffic_is_mixed() {
         assert_eq!(ERRANDS.iter().map(|(_, weight)| weight).sum::<u32>(), 100);
         let bodies: Vec<Value> = (0..2000).map(|n| serde_json::from_str(&traffic(7).body(n)).unwrap()).collect();
-        let distinct = |pointer: &str| bodies.iter().filter_map(|b| b.pointer(pointer)).map(Value::to_string).collect::<BTreeSet<_>>();
+        let distinct = |pointer: &str| {
+            bodies.iter().filter_map(|b| b.pointer(pointer)).map(Value::to_string).collect::<BTreeSet<_>>()
+        };
         assert_eq!(distinct("/tenant").len(), 2);
-        assert!(distinct("/actor/id").len() > 300 && distinct("/action").len() >= 9 && distinct("/actor/kind").len() == 2);
+        assert!(
+            distinct("/actor/id").len() > 300 && distinct("/action").len() >= 9 && distinct("/actor/kind").len() == 2
+        );
         let with_subjects = bodies.iter().filter(|b| b.pointer("/subjects/0").is_some()).count();
         assert!((600..1200).contains(&with_subjects), "{with_subjects}");
     }

@@ -42,12 +42,20 @@ impl Ended {
 
     /// One object a line.
     pub fn lines(&self) -> Vec<Value> {
-        self.out.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
+        self.out
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
+            .collect()
     }
 
     pub fn says(&self, words: &[&str]) {
         for word in words {
-            assert!(self.out.contains(word) || self.err.contains(word), "{word:?} is missing:\n{}\n{}", self.out, self.err);
+            assert!(
+                self.out.contains(word) || self.err.contains(word),
+                "{word:?} is missing:\n{}\n{}",
+                self.out,
+                self.err
+            );
         }
     }
 }
@@ -68,9 +76,28 @@ fn bundle(name: &str) -> String {
 #[test]
 fn every_command_has_help_and_a_wrong_one_says_what_there_is() {
     let commands = [
-        "serve", "decide", "load", "ledger export", "ledger partitions", "ledger strays", "replay", "rebuild", "policy check",
-        "policy test", "policy explain", "dlq list", "dlq show", "dlq retry", "dlq discard", "config check", "doctor", "backup",
-        "outcomes", "requests get", "decisions list", "decisions get",
+        "serve",
+        "decide",
+        "load",
+        "ledger export",
+        "ledger partitions",
+        "ledger strays",
+        "replay",
+        "rebuild",
+        "policy check",
+        "policy test",
+        "policy explain",
+        "dlq list",
+        "dlq show",
+        "dlq retry",
+        "dlq discard",
+        "config check",
+        "doctor",
+        "backup",
+        "outcomes",
+        "requests get",
+        "decisions list",
+        "decisions get",
     ];
     for command in commands {
         let help = lexecon(command.split(' ').chain(["--help"])).is(0);
@@ -137,7 +164,11 @@ fn a_broken_bundle_is_refused_with_its_line() {
             for entry in fs::read_dir(from).unwrap() {
                 let entry = entry.unwrap();
                 let to = to.join(entry.file_name());
-                if entry.file_type().unwrap().is_dir() { copy(&entry.path(), &to) } else { fs::copy(entry.path(), to).map(drop).unwrap() }
+                if entry.file_type().unwrap().is_dir() {
+                    copy(&entry.path(), &to)
+                } else {
+                    fs::copy(entry.path(), to).map(drop).unwrap()
+                }
             }
         }
         copy(Path::new(&bundle("enterprise-general")), to);
@@ -147,9 +178,17 @@ fn a_broken_bundle_is_refused_with_its_line() {
     let policies = broken.join("policies/permits.cedar");
     let text = fs::read_to_string(&policies).unwrap();
     let line = text.lines().count() + 2;
-    fs::write(&policies, format!("{text}\n@id(\"planted\") permit (principal, action, resource) when {{ context.nothing }};\n")).unwrap();
+    fs::write(
+        &policies,
+        format!("{text}\n@id(\"planted\") permit (principal, action, resource) when {{ context.nothing }};\n"),
+    )
+    .unwrap();
     let path = broken.display().to_string();
-    lexecon(["policy", "check", &path]).is(1).says(&[&format!("policies/permits.cedar:{line}:"), "validation", "refused"]);
+    lexecon(["policy", "check", &path]).is(1).says(&[
+        &format!("policies/permits.cedar:{line}:"),
+        "validation",
+        "refused",
+    ]);
     let refused = lexecon(["policy", "check", &path, "--json"]).is(1).json();
     let fault = &refused["faults"][0];
     assert_eq!((&refused["valid"], &fault["line"]), (&false.into(), &line.into()), "{refused}");
@@ -191,7 +230,11 @@ fn examples_are_decided_as_their_names_say() {
 fn an_explanation_names_policies_and_a_faulty_request_its_field() {
     let request = root().join("examples/requests/deny-payment-above-limit.json").display().to_string();
     let bundle = bundle("enterprise-general");
-    lexecon(["policy", "explain", &bundle, &request]).is(0).says(&["deny: amount_above_limit", "forbid-payment-above-limit", "yes"]);
+    lexecon(["policy", "explain", &bundle, &request]).is(0).says(&[
+        "deny: amount_above_limit",
+        "forbid-payment-above-limit",
+        "yes",
+    ]);
     let explained = lexecon(["policy", "explain", &bundle, &request, "--json"]).is(0).json();
     let policies = explained["policies"].as_array().unwrap();
     assert_eq!(policies.len() as u64, explained["policies_total"].as_u64().unwrap());
@@ -200,8 +243,11 @@ fn an_explanation_names_policies_and_a_faulty_request_its_field() {
 
     let directory = tempfile::tempdir().unwrap();
     let faulty = directory.path().join("faulty.json");
-    fs::write(&faulty, r#"{"request_id": "r", "actor": {"id": "a"}, "action": "pay", "confidence_percent": 101}"#).unwrap();
-    lexecon(["policy", "explain", &bundle, faulty.to_str().unwrap()]).is(2).says(&["confidence_percent", "faulty.json"]);
+    fs::write(&faulty, r#"{"request_id": "r", "actor": {"id": "a"}, "action": "pay", "confidence_percent": 101}"#)
+        .unwrap();
+    lexecon(["policy", "explain", &bundle, faulty.to_str().unwrap()])
+        .is(2)
+        .says(&["confidence_percent", "faulty.json"]);
 }
 
 #[test]
@@ -244,7 +290,8 @@ fn the_doctor_finds_what_is_wrong() {
     let data = directory.path().join("data");
     let finding = |answer: &Value, name: &str| {
         let findings = answer["findings"].as_array().unwrap();
-        let found = findings.iter().find(|f| f["name"] == name).unwrap_or_else(|| panic!("{name} is missing: {answer}"));
+        let found =
+            findings.iter().find(|f| f["name"] == name).unwrap_or_else(|| panic!("{name} is missing: {answer}"));
         (found["state"].as_str().unwrap().to_owned(), format!("{} {}", found["detail"], found["remedy"]))
     };
     let doctor = |code: i32, more: &[&str]| {
@@ -252,7 +299,17 @@ fn the_doctor_finds_what_is_wrong() {
         lexecon(["doctor", "--json", "--listen", "127.0.0.1:0", "--data", &data].iter().chain(more)).is(code).json()
     };
     let healthy = doctor(0, &[]);
-    for name in ["versions", "configuration", "data directory", "disk space", "file system", "port", "open files", "memory", "clock"] {
+    for name in [
+        "versions",
+        "configuration",
+        "data directory",
+        "disk space",
+        "file system",
+        "port",
+        "open files",
+        "memory",
+        "clock",
+    ] {
         assert_ne!(finding(&healthy, name).0, "fail", "{healthy}");
     }
     assert!(!data.exists(), "the doctor made the data directory");
@@ -268,7 +325,14 @@ fn the_doctor_finds_what_is_wrong() {
 
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let beside = lexecon(["doctor", "--json", "--listen", &address, "--data", &directory.path().join("new").display().to_string()]);
+    let beside = lexecon([
+        "doctor",
+        "--json",
+        "--listen",
+        &address,
+        "--data",
+        &directory.path().join("new").display().to_string(),
+    ]);
     let (state, told) = finding(&beside.is(0).json(), "port");
     assert!(state == "warn" && told.contains("--listen"), "{told}");
 

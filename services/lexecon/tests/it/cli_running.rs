@@ -16,7 +16,8 @@ fn url(running: &Running) -> String {
 }
 
 fn examples() -> Vec<String> {
-    let mut paths: Vec<_> = fs::read_dir(root().join("examples/requests")).unwrap().map(|e| e.unwrap().path()).collect();
+    let mut paths: Vec<_> =
+        fs::read_dir(root().join("examples/requests")).unwrap().map(|e| e.unwrap().path()).collect();
     paths.sort();
     paths.into_iter().map(|path| path.display().to_string()).collect()
 }
@@ -92,7 +93,9 @@ fn a_running_system_and_its_directory_say_the_same() {
     assert_eq!(verify(&export).1["verdict"], "VALID");
     let (code, verified) = verify(&offline);
     assert_eq!((code, &verified["verdict"]), (0, &"VALID".into()), "{verified}");
-    lexecon(["ledger", "export", "--out", offline.to_str().unwrap()].into_iter().chain(source)).is(2).says(&["exists already"]);
+    lexecon(["ledger", "export", "--out", offline.to_str().unwrap()].into_iter().chain(source))
+        .is(2)
+        .says(&["exists already"]);
     assert!(!offline.with_file_name("offline.ledger.part").exists());
 }
 
@@ -134,7 +137,8 @@ fn what_is_refused_is_said_and_ends_with_1() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("bad.json");
     fs::write(&file, r#"{"request_id": "r", "actor": {"id": "a"}, "action": "pay", "unknown": 1}"#).unwrap();
-    let refused = lexecon(["decide", "--json", file.to_str().unwrap(), &examples()[0], "--url", &url(&running)]).is(1).lines();
+    let refused =
+        lexecon(["decide", "--json", file.to_str().unwrap(), &examples()[0], "--url", &url(&running)]).is(1).lines();
     assert_eq!((&refused[0]["outcome"], &refused[0]["status"]), (&Value::Null, &400.into()));
     assert!(refused[0]["problem"].to_string().contains("unknown") && refused[1]["outcome"] == "deny", "{refused:?}");
     lexecon(["decide", file.to_str().unwrap(), "--url", &url(&running)]).is(1).says(&["refused", "unknown"]);
@@ -177,7 +181,9 @@ fn a_server_that_stalls_is_charged_for_what_was_due() {
         let args = args.map(str::to_owned);
         move || lexecon(args)
     });
-    until(Duration::from_secs(10), || running.get("/v1/outcomes?partition=0").json()["items"].as_array().filter(|i| !i.is_empty()).map(drop));
+    until(Duration::from_secs(10), || {
+        running.get("/v1/outcomes?partition=0").json()["items"].as_array().filter(|i| !i.is_empty()).map(drop)
+    });
     running.signal("STOP");
     std::thread::park_timeout(Duration::from_millis(1000));
     running.signal("CONT");
@@ -193,7 +199,8 @@ fn a_file_of_requests_is_answered_line_by_line_in_its_order() {
     let running = Running::start();
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("requests.jsonl");
-    let bodies: Vec<Value> = examples().iter().map(|path| serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()).collect();
+    let bodies: Vec<Value> =
+        examples().iter().map(|path| serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()).collect();
     let mut lines: Vec<String> = bodies.iter().map(Value::to_string).collect();
     lines.push("{\"request_id\":\"broken\"".into());
     fs::write(&file, lines.join("\n")).unwrap();
@@ -241,7 +248,9 @@ fn a_backup_taken_while_running_can_be_started_and_verified() {
     let decided = decide(&source).is(0).lines();
     let directory = tempfile::tempdir().unwrap();
     let backup = directory.path().join("backup");
-    lexecon(["backup", backup.to_str().unwrap()].into_iter().chain(source)).is(0).says(&["keys", "lexecon serve --data"]);
+    lexecon(["backup", backup.to_str().unwrap()].into_iter().chain(source))
+        .is(0)
+        .says(&["keys", "lexecon serve --data"]);
     lexecon(["backup", backup.to_str().unwrap()].into_iter().chain(source)).is(1);
     let inside = running.data.join("inside");
     lexecon(["backup", inside.to_str().unwrap(), "--data", running.data.to_str().unwrap()]).is(2).says(&["outside"]);

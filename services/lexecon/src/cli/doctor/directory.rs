@@ -17,14 +17,17 @@ pub fn findings(data: &Path) -> Vec<Finding> {
     let shown = data.display();
     let meta = match fs::metadata(data) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return vec![missing(data)],
-        Err(error) => return vec![Finding::fail(DATA, format!("{shown}: {error}"), "name another with --data, or repair it")],
+        Err(error) => {
+            return vec![Finding::fail(DATA, format!("{shown}: {error}"), "name another with --data, or repair it")];
+        }
         Ok(meta) => meta,
     };
     if !meta.is_dir() {
         return vec![Finding::fail(DATA, format!("{shown} is no directory"), "name another with --data")];
     }
     if access(data, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK).is_err() {
-        let remedy = format!("give it to this user (chown), or name another with --data; it belongs to user {}", meta.uid());
+        let remedy =
+            format!("give it to this user (chown), or name another with --data; it belongs to user {}", meta.uid());
         return vec![Finding::fail(DATA, format!("{shown} is not writable"), remedy)];
     }
     vec![contents(data), keys(&data.join("keys"))]
@@ -49,13 +52,21 @@ pub fn nearest(path: &Path) -> PathBuf {
 fn contents(data: &Path) -> Finding {
     let shown = data.display();
     let Ok(description) = fs::read_to_string(data.join("lexecon.toml")) else {
-        let others = fs::read_dir(data).into_iter().flatten().flatten().filter(|entry| entry.file_name() != "lost+found");
+        let others =
+            fs::read_dir(data).into_iter().flatten().flatten().filter(|entry| entry.file_name() != "lost+found");
         return match others.count() {
             0 => Finding::ok(DATA, format!("{shown} is empty; the first start fills it")),
-            _ => Finding::fail(DATA, format!("{shown} holds other things"), "name an empty or new directory with --data"),
+            _ => {
+                Finding::fail(DATA, format!("{shown} holds other things"), "name an empty or new directory with --data")
+            }
         };
     };
-    let ledger = description.lines().find_map(|line| line.strip_prefix("ledger_id = ")).unwrap_or("?").trim_matches('"').to_owned();
+    let ledger = description
+        .lines()
+        .find_map(|line| line.strip_prefix("ledger_id = "))
+        .unwrap_or("?")
+        .trim_matches('"')
+        .to_owned();
     if is_locked(&data.join("lock")) {
         return Finding::ok(DATA, format!("{shown} holds ledger {ledger} and is in use by a running process"));
     }
@@ -73,14 +84,19 @@ fn keys(keys: &Path) -> Finding {
     };
     let entries = match fs::read_dir(keys) {
         Ok(entries) => entries,
-        Err(error) => return Finding::fail(KEYS, format!("{}: {error}", keys.display()), "give them to this user (chown)"),
+        Err(error) => {
+            return Finding::fail(KEYS, format!("{}: {error}", keys.display()), "give them to this user (chown)");
+        }
     };
     let files = entries.flatten().filter_map(|entry| Some((entry.path(), entry.metadata().ok()?)));
     let all = std::iter::once((keys.to_owned(), meta)).chain(files);
     let open: Vec<_> = all.filter(|(_, meta)| others_may(meta)).map(|(path, _)| path.display().to_string()).collect();
     if open.is_empty() {
         let remedy = "back them up together with the data: without them personal data cannot be read again";
-        return Finding { remedy: remedy.into(), ..Finding::ok(KEYS, format!("in {}, for this user only", keys.display())) };
+        return Finding {
+            remedy: remedy.into(),
+            ..Finding::ok(KEYS, format!("in {}, for this user only", keys.display()))
+        };
     }
     let remedy = format!("chmod 700 {0}; chmod 600 {0}/*", keys.display());
     Finding::fail(KEYS, format!("others may read {}", open.join(", ")), remedy)

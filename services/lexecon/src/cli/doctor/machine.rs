@@ -32,11 +32,15 @@ pub fn space(data: &Path) -> Finding {
     let at = nearest(data);
     let free = match statvfs(&at) {
         Ok(found) => found.f_bavail.saturating_mul(found.f_frsize),
-        Err(error) => return Finding::fail(NAME, format!("{}: {error}", at.display()), "name another directory with --data"),
+        Err(error) => {
+            return Finding::fail(NAME, format!("{}: {error}", at.display()), "name another directory with --data");
+        }
     };
     let detail = format!("{:.1} GiB free at {}", gib(free), at.display());
     match free {
-        _ if free < SPACE_FAIL => Finding::fail(NAME, detail, "free some space, or name a directory on another disk with --data"),
+        _ if free < SPACE_FAIL => {
+            Finding::fail(NAME, detail, "free some space, or name a directory on another disk with --data")
+        }
         _ if free < SPACE_WARN => Finding::warn(NAME, detail, "a million decisions take about 1 GiB; have more ready"),
         _ => Finding::ok(NAME, detail),
     }
@@ -59,10 +63,14 @@ pub fn file_system(data: &Path) -> Finding {
     let at = nearest(data);
     let kind = match statfs(&at) {
         Ok(found) => i128::from(found.f_type),
-        Err(error) => return Finding::fail(NAME, format!("{}: {error}", at.display()), "name another directory with --data"),
+        Err(error) => {
+            return Finding::fail(NAME, format!("{}: {error}", at.display()), "name another directory with --data");
+        }
     };
     match kind {
-        TMPFS | RAMFS => Finding::warn(NAME, "in memory: all is lost at power loss", "keep data on a disk if decisions must last"),
+        TMPFS | RAMFS => {
+            Finding::warn(NAME, "in memory: all is lost at power loss", "keep data on a disk if decisions must last")
+        }
         NFS | SMB2 => Finding::warn(NAME, "on the network: locks and syncs depend on the server", "use a local disk"),
         _ => Finding::ok(NAME, "on a disk of this machine"),
     }
@@ -86,9 +94,11 @@ pub fn open_files(connections_max: usize) -> Finding {
     const NAME: &str = "open files";
     let needed = FILES_BESIDE_CONNECTIONS.saturating_add(u64::try_from(connections_max).unwrap_or(u64::MAX));
     match getrlimit(Resource::Nofile).current {
-        Some(limit) if limit < needed => {
-            Finding::warn(NAME, format!("at most {limit}, and {needed} may be needed"), format!("ulimit -n {needed}, or LimitNOFILE={needed}"))
-        }
+        Some(limit) if limit < needed => Finding::warn(
+            NAME,
+            format!("at most {limit}, and {needed} may be needed"),
+            format!("ulimit -n {needed}, or LimitNOFILE={needed}"),
+        ),
         Some(limit) => Finding::ok(NAME, format!("at most {limit}")),
         None => Finding::ok(NAME, "without a limit"),
     }
@@ -98,7 +108,9 @@ pub fn open_files(connections_max: usize) -> Finding {
 pub fn memory() -> Finding {
     const NAME: &str = "memory";
     let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let available = text.lines().find_map(|line| line.strip_prefix("MemAvailable:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    let available = text
+        .lines()
+        .find_map(|line| line.strip_prefix("MemAvailable:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
     match available.map(|kib| kib * 1024) {
         None => Finding::ok(NAME, "not known on this system"),
         Some(bytes) if bytes < MEMORY_WARN => {
