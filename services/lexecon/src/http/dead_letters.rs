@@ -1,0 +1,2 @@
+//! Scratch.
+pub async fn act() {}
