@@ -11,21 +11,24 @@
 //!
 //! Deliberately not here: Avro, keys at rest, where frames are stored, what a decision means.
 //!
-//! Read in this order: [`chain`], [`event`], [`run`], [`frame`], [`mod@accept`].
+//! Read in this order: [`chain`], [`event`], [`run`], [`frame`], [`mod@accept`], [`verify`].
 
 pub mod accept;
 pub mod chain;
 mod codec;
 mod error;
 pub mod event;
+pub mod export;
 pub mod frame;
 pub mod hash;
 pub mod identity;
 pub mod layout;
+pub mod peek;
 mod record;
 pub mod run;
 pub mod seal;
 pub mod tree;
+pub mod verify;
 
 pub use accept::{Accepted, Refused, Stray, accept};
 pub use chain::{ChainId, EventId, Head, LedgerId};
@@ -36,4 +39,5 @@ pub use event::{
 pub use frame::{Coordinate, FRAME_BYTES_MAX, Frame, FrameBuilder};
 pub use hash::Hash;
 pub use record::RecordKind;
+pub use peek::{ledger_id_of, run_head_of};
 pub use run::{InputRange, Run};
