@@ -7,19 +7,20 @@
 //! The way of a request: [`server`] (connections, time-outs) → [`edge`] (id, token, limits, headers, metrics, log) →
 //! a handler → [`answer`] or [`problem`].
 
-mod answer;
+pub mod answer;
 mod app;
 mod auth;
 mod body;
 mod connection;
-mod dead_letters;
+pub mod dead_letters;
 mod decisions;
 mod edge;
+pub mod export;
 mod health;
 pub mod json;
-mod ledger;
+pub mod ledger;
 mod lookups;
-mod outcomes;
+pub mod outcomes;
 mod policies;
 pub mod position;
 pub mod problem;
@@ -27,7 +28,8 @@ mod query;
 mod reads;
 pub mod routes;
 mod server;
-mod statistics;
+pub mod statistics;
+mod streams;
 mod submit;
 mod timed;
 
