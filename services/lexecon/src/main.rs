@@ -1,4 +1,10 @@
-//! Scratch.
-use clap::Parser;
-#[derive(Parser)] enum C { Serve { #[arg(long)] data: Option<std::path::PathBuf>, #[arg(long)] listen: Option<std::net::SocketAddr>, #[arg(long)] config: Option<std::path::PathBuf>, #[arg(long)] json: bool } }
-fn main() -> std::process::ExitCode { let C::Serve { data, listen, config, json } = C::parse(); lexecon::serve::run(&lexecon::serve::Options { config, data, listen, json }).into() }
+//! The process: reads the command line and ends with the exit code of what it did.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use lexecon::cli::{self, Cli};
+
+fn main() -> ExitCode {
+    cli::run(Cli::parse()).into()
+}

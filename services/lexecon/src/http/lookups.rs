@@ -170,7 +170,7 @@ pub async fn decisions(State(app): State<App>, Strict(query): Strict<DecisionsQu
     .await
 }
 
-fn understood(query: DecisionsQuery) -> Result<(Filter, Option<String>, After), Problem> {
+pub(crate) fn understood(query: DecisionsQuery) -> Result<(Filter, Option<String>, After), Problem> {
     let word = |name: &str, known: &str| Problem::new(Code::InvalidQuery, format!("{name}: must be one of {known}"));
     let time = |name: &str, text: Option<String>| {
         let fault = || Problem::new(Code::InvalidQuery, format!("{name}: must be a time of RFC 3339, like 2026-01-31T12:00:00Z"));

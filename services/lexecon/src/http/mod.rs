@@ -19,7 +19,7 @@ pub mod export;
 mod health;
 pub mod json;
 pub mod ledger;
-mod lookups;
+pub(crate) mod lookups;
 pub mod outcomes;
 mod policies;
 pub mod position;
