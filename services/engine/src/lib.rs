@@ -14,6 +14,7 @@ pub mod fold;
 pub mod follow;
 pub mod keys;
 pub mod kv;
+pub mod letters;
 pub mod metrics;
 pub mod offline;
 pub mod owner;

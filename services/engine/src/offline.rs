@@ -80,6 +80,11 @@ impl Offline {
         Ok(Offline { data, _log: embedded, log, secrets, kv, ctx, settings })
     }
 
+    /// Dead letters, with what was done to them as far as state has folded.
+    pub fn letters(&self) -> crate::letters::Letters<'_> {
+        crate::letters::Letters::new(self.log.as_ref(), &self.secrets, self.kv.as_ref(), self.deployment().partitions)
+    }
+
     /// What the deployment is.
     pub fn deployment(&self) -> &Deployment {
         self.data.deployment()

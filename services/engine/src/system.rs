@@ -460,6 +460,16 @@ impl System {
         &self.followers
     }
 
+    /// Reads the log.
+    pub fn log(&self) -> &Arc<dyn LogReader> {
+        &self.runtime.reader
+    }
+
+    /// Dead letters.
+    pub fn letters(&self) -> crate::letters::Letters<'_> {
+        crate::letters::Letters::new(self.runtime.reader.as_ref(), &self.secrets, self.kv.as_ref(), self.deployment().partitions)
+    }
+
     /// What the deployment is.
     pub fn deployment(&self) -> &Deployment {
         self.data.deployment()

@@ -3,7 +3,7 @@
 //! Invariant: a pure function of the engine's view, so that a repeat, a look-up and the first answer have the same
 //! bytes for the same fields.
 
-use engine::view::{DecisionView, Kind};
+use engine::view::DecisionView;
 use policy::{Mode, Severity};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -68,7 +68,7 @@ pub struct EntryBody<'a> {
     /// `decided`, `rejected`, `rerouted` or `conflicted`.
     pub kind: &'static str,
     /// Tenant.
-    pub tenant: String,
+    pub tenant: &'a str,
     /// The producer's id of the request, when it may be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_id: Option<&'a str>,
@@ -76,7 +76,7 @@ pub struct EntryBody<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub actor: Option<&'a str>,
     /// The verb.
-    pub action: String,
+    pub action: &'a str,
     /// What exactly was refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<&'a str>,
@@ -109,16 +109,11 @@ impl<'a> EntryBody<'a> {
     pub fn of(view: &'a DecisionView) -> EntryBody<'a> {
         EntryBody {
             decision: DecisionBody::of(view),
-            kind: match view.kind {
-                Kind::Decided => "decided",
-                Kind::Rejected => "rejected",
-                Kind::Rerouted => "rerouted",
-                Kind::Conflicted => "conflicted",
-            },
-            tenant: view.tenant.to_string(),
+            kind: view.kind.as_str(),
+            tenant: &view.tenant,
             request_id: view.request_id.as_deref(),
             actor: view.actor.as_deref(),
-            action: view.action.to_string(),
+            action: &view.action,
             detail: Some(view.detail.as_str()).filter(|text| !text.is_empty()),
             risk_score: view.risk_score,
             occurred_at: time(view.occurred_at_us),

@@ -14,15 +14,25 @@ use crate::telemetry::Recorder;
 #[derive(Clone)]
 pub struct App(Arc<Inner>);
 
-pub(super) struct Inner {
+/// What all handlers see.
+pub struct Inner {
+    /// The engine.
     pub system: Arc<System>,
+    /// Limits.
     pub http: Http,
+    /// Partitions of the deployment.
     pub partitions: u32,
+    /// Who may ask.
     pub auth: super::auth::Auth,
+    /// Renders scrapes.
     pub recorder: Recorder,
+    /// Places for requests.
     pub requests: Arc<Semaphore>,
+    /// Places for reads.
     pub reads: Arc<Semaphore>,
+    /// Places for streams.
     pub streams: Arc<Semaphore>,
+    /// True when nothing new is to be begun.
     pub stopping: watch::Receiver<bool>,
 }
 

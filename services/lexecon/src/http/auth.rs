@@ -14,7 +14,7 @@ use crate::config::Secret;
 pub(super) const OPEN: &str = "/health/live";
 
 /// Checks bearer tokens. Holds the token's hash only, so that comparing takes the same time for every length.
-pub(super) struct Auth(Option<[u8; 32]>);
+pub struct Auth(Option<[u8; 32]>);
 
 impl Auth {
     pub(super) fn new(token: Option<&Secret>) -> Auth {

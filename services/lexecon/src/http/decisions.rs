@@ -211,6 +211,6 @@ pub async fn raw(State(app): State<App>, Strict(place): Strict<RawPlace>, header
     let receipt = app
         .read(move |system| system.submit_raw(place.partition.unwrap_or(0), &bytes).map_err(|error| submit::refused(&error)))
         .await?;
-    let body = ReceiptBody { partition: receipt.0, position: u64::from(receipt.1) };
+    let body = ReceiptBody { partition: receipt.0, position: receipt.1.0 };
     Ok((axum::http::StatusCode::ACCEPTED, axum::Json(body)).into_response())
 }

@@ -1,6 +1,6 @@
 //! The ledger itself: where its chains stand, an export of it, a backup of everything.
 
-use std::io;
+use std::io::{self, Write};
 use std::path::PathBuf;
 
 use axum::body::{Body, Bytes};
@@ -73,9 +73,9 @@ impl PartitionBody {
             head: view.head.run_head.to_string(),
             writer_epoch: view.head.writer_epoch,
             recorded_at: (view.head.next_seq > 0).then(|| super::answer::time(view.recorded_at_us)),
-            position: view.position.into(),
-            tail: view.tail.into(),
-            strays: view.strays.total(),
+            position: view.position.0,
+            tail: view.tail.0,
+            strays: view.strays.harmless.saturating_add(view.strays.garbage),
             lag_events: most(|standing| standing.lag_events),
             lag_ms: most(|standing| standing.lag_us) / 1_000,
             stopped: view.followers.iter().find_map(|standing| standing.halt.as_ref().map(ToString::to_string)),
@@ -135,6 +135,7 @@ pub async fn partitions(State(app): State<App>, Strict(after): Strict<After>) ->
 #[serde(deny_unknown_fields, expecting = "an object with directory")]
 pub struct BackupBody {
     /// An absolute path on the server's machine to a directory that does not exist yet.
+    #[schema(value_type = String)]
     directory: PathBuf,
 }
 
@@ -201,9 +202,9 @@ const PIECE_BYTES: usize = 64 * 1024;
     )
 )]
 pub async fn export(State(app): State<App>, Strict(query): Strict<ExportQuery>) -> Result<Response, Problem> {
-    let (format, media) = match query.format.as_deref() {
-        None | Some("ledger") => (engine::export::Format::Ledger, "application/octet-stream"),
-        Some("json") => (engine::export::Format::Json, "application/x-ndjson"),
+    let (as_json, media) = match query.format.as_deref() {
+        None | Some("ledger") => (false, "application/octet-stream"),
+        Some("json") => (true, "application/x-ndjson"),
         Some(_) => return Err(Problem::new(Code::InvalidQuery, "format: must be one of ledger, json")),
     };
     if query.partition.is_some_and(|partition| partition >= app.partitions) {
@@ -215,8 +216,13 @@ pub async fn export(State(app): State<App>, Strict(query): Strict<ExportQuery>) 
     let stopping = app.stopping.clone();
     tokio::task::spawn_blocking(move || {
         let mut out = io::BufWriter::with_capacity(PIECE_BYTES, Pieces { pieces: pieces.clone(), stopping });
-        let written = system.export(&mut out, format, query.partition).map_err(io::Error::other);
-        if let Err(error) = written.and_then(|()| io::Write::flush(&mut out)) {
+        let (log, deployment) = (system.log().as_ref(), system.deployment());
+        let written = if as_json {
+            super::export::lines(log, deployment, query.partition, &mut out)
+        } else {
+            engine::export::export(log, deployment, query.partition, &mut |bytes| out.write_all(bytes)).map(drop)
+        };
+        if let Err(error) = written.map_err(io::Error::other).and_then(|()| out.flush()) {
             // The status was sent long ago: breaking the stream off is the only way left to say that it is not whole.
             tracing::warn!(cause = %error, "an export broke off");
             let _ = pieces.blocking_send(Err(error));
@@ -234,7 +240,7 @@ struct Pieces {
     stopping: tokio::sync::watch::Receiver<bool>,
 }
 
-impl io::Write for Pieces {
+impl Write for Pieces {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if *self.stopping.borrow() {
             return Err(io::Error::other("the process is stopping"));

@@ -55,6 +55,7 @@ codes! {
     Timeout "request_timeout" REQUEST_TIMEOUT "the body did not arrive in time";
     Conflict "conflict" CONFLICT "the request id was used before with another body";
     AlreadyDone "already_done" CONFLICT "this was done before";
+    BackupFailed "backup_failed" CONFLICT "the backup could not be made";
     TooLarge "too_large" PAYLOAD_TOO_LARGE "the body is too large";
     BatchTooLarge "batch_too_large" PAYLOAD_TOO_LARGE "the batch holds too many requests";
     MediaType "unsupported_media_type" UNSUPPORTED_MEDIA_TYPE "the body's media type is not supported";

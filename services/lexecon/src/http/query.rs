@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use super::problem::{Code, Problem};
 
 /// A query of a type of ours.
-pub(super) struct Strict<T>(pub T);
+pub struct Strict<T>(pub T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Strict<T> {
     type Rejection = Problem;
@@ -39,7 +39,7 @@ fn explain(cause: &str) -> String {
 }
 
 /// A path of a type of ours.
-pub(super) struct Place<T>(pub T);
+pub struct Place<T>(pub T);
 
 impl<T: DeserializeOwned + Send + 'static, S: Send + Sync> FromRequestParts<S> for Place<T> {
     type Rejection = Problem;

@@ -11,12 +11,14 @@ use tokio::sync::OwnedSemaphorePermit;
 use crate::telemetry::metrics as table;
 
 /// An open stream.
-pub(super) struct Held(OwnedSemaphorePermit);
+pub(super) struct Held {
+    _permit: OwnedSemaphorePermit,
+}
 
 impl Held {
     pub(super) fn new(permit: OwnedSemaphorePermit) -> Held {
         gauge!(table::HTTP_STREAMS).increment(1.0);
-        Held(permit)
+        Held { _permit: permit }
     }
 
     /// The stream, held until it is dropped.

@@ -125,6 +125,8 @@ pub const COMPONENT_SECONDS: &str = "lexecon_component_seconds";
 pub const QUEUE: &str = "lexecon_requests_waiting";
 /// Length of the chain.
 pub const LEDGER_EVENTS: &str = "lexecon_ledger_events";
+/// Dead letters.
+pub const DEAD_LETTERS: &str = "lexecon_dead_letters";
 /// Repeats.
 pub const REPEATS: &str = "lexecon_repeats_total";
 /// How far read models are behind.
@@ -199,6 +201,7 @@ table! {
     engine_names::FRAME_BYTES, Histogram(SIZES), Bytes, "bytes of frames sent to the log", [];
     engine_names::BATCH_EVENTS, Histogram(COUNTS), Count, "events of committed frames", [];
     engine_names::LEDGER_STRAYS, Counter, Count, "frames in a partition's log that are no part of its chain", ["partition": Values::Partitions];
+    DEAD_LETTERS, Gauge, Count, "dead letters kept, dealt with or not", [];
     REPEATS, Counter, Count, "submissions that were answered with an event that was there already", [];
 }
 

@@ -15,4 +15,16 @@ pub fn sample(system: &System) {
     }
     let (waiting, _) = system.queued();
     gauge!(table::QUEUE).set(precise(u64::try_from(waiting).unwrap_or(u64::MAX)));
+    // What cannot be read now keeps the value of the last scrape; the components above say that it cannot.
+    if let Ok(count) = system.letters().count() {
+        gauge!(table::DEAD_LETTERS).set(precise(count));
+    }
+    for view in system.reader().partitions().unwrap_or_default() {
+        let partition = view.partition.to_string();
+        let events = view.followers.iter().map(|one| one.lag_events).max().unwrap_or(0);
+        let micros = view.followers.iter().map(|one| one.lag_us).max().unwrap_or(0);
+        gauge!(table::LEDGER_EVENTS, "partition" => partition.clone()).set(precise(view.head.next_seq));
+        gauge!(table::LAG_EVENTS, "partition" => partition.clone()).set(precise(events));
+        gauge!(table::LAG_SECONDS, "partition" => partition).set(precise(micros) / 1e6);
+    }
 }

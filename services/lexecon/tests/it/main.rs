@@ -2,6 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stdout, missing_docs)]
 
 mod canary;
+mod cli_running;
+mod cli_agentdojo;
+mod cli;
 mod http;
 mod http_hostile;
 mod http_metrics;
