@@ -11,13 +11,14 @@
 //!
 //! Deliberately not here: Avro, keys at rest, where frames are stored, what a decision means.
 //!
-//! Read in this order: [`chain`], [`event`], [`run`], [`frame`], [`mod@accept`].
+//! Read in this order: [`chain`], [`event`], [`run`], [`frame`], [`mod@accept`], [`verify`].
 
 pub mod accept;
 pub mod chain;
 mod codec;
 mod error;
 pub mod event;
+pub mod export;
 pub mod frame;
 pub mod hash;
 pub mod identity;
@@ -26,6 +27,7 @@ mod record;
 pub mod run;
 pub mod seal;
 pub mod tree;
+pub mod verify;
 
 pub use accept::{Accepted, Refused, Stray, accept};
 pub use chain::{ChainId, EventId, Head, LedgerId};

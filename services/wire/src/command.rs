@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{BadField, Error, Undecodable};
 use crate::limits::RECORD_BYTES_MAX;
 use crate::schema::codec::{Builtin, Codec, builtin};
+use crate::schema::datum::Fixed;
 
 static CODEC: Builtin = LazyLock::new(|| Codec::of(command_schema()));
 
@@ -74,14 +75,12 @@ struct Record {
 #[derive(Serialize, Deserialize)]
 enum Body {
     CreateTenant {
-        #[serde(with = "apache_avro::serde::fixed")]
-        command_id: CommandId,
+        command_id: Fixed<16>,
         tenant: String,
         by: String,
     },
     MarkDeadLetter {
-        #[serde(with = "apache_avro::serde::fixed")]
-        command_id: CommandId,
+        command_id: Fixed<16>,
         partition: i64,
         position: i64,
         mark: Mark,
@@ -98,11 +97,11 @@ impl CommandRecord {
         let range = |_| Error::Field { path: "position", why: BadField::Range };
         let body = match self.clone() {
             CommandRecord::CreateTenant { command_id, tenant, by } => {
-                Body::CreateTenant { command_id, tenant: tenant.to_string(), by }
+                Body::CreateTenant { command_id: Fixed(command_id), tenant: tenant.to_string(), by }
             }
             CommandRecord::MarkDeadLetter { command_id, partition, position, mark, by } => {
                 let position = i64::try_from(position).map_err(range)?;
-                Body::MarkDeadLetter { command_id, partition: partition.into(), position, mark, by }
+                Body::MarkDeadLetter { command_id: Fixed(command_id), partition: partition.into(), position, mark, by }
             }
         };
         builtin(&CODEC)?.encode(&Record { body })
@@ -118,10 +117,10 @@ impl CommandRecord {
         Ok(match body {
             Body::CreateTenant { command_id, tenant, by } => {
                 let tenant = Tenant::new(tenant).map_err(|why| bad("tenant", why.into()))?;
-                CommandRecord::CreateTenant { command_id, tenant, by }
+                CommandRecord::CreateTenant { command_id: command_id.0, tenant, by }
             }
             Body::MarkDeadLetter { command_id, partition, position, mark, by } => CommandRecord::MarkDeadLetter {
-                command_id,
+                command_id: command_id.0,
                 partition: u32::try_from(partition).map_err(|_| bad("partition", BadField::Range))?,
                 position: u64::try_from(position).map_err(|_| bad("position", BadField::Range))?,
                 mark,

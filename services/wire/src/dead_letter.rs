@@ -3,6 +3,7 @@
 //! Invariant: holds whatever a producer sent, personal data among it. It is sealed before it is stored and printed
 //! never; `Debug` shows where it came from and how long it is.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::LazyLock;
 
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{BadField, Error, Undecodable};
 use crate::limits::RECORD_BYTES_MAX;
 use crate::schema::codec::{Builtin, Codec, builtin};
+use crate::schema::datum::{Bytes, Text};
 
 static CODEC: Builtin = LazyLock::new(|| Codec::of(dead_letter_schema()));
 
@@ -56,27 +58,29 @@ impl fmt::Debug for DeadLetter {
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename = "DeadLetter")]
-struct Record {
+struct Record<'a> {
     topic: String,
     partition: i64,
     offset: i64,
     reason_code: String,
     detail: String,
-    headers: Vec<HeaderRecord>,
-    #[serde(with = "apache_avro::serde::bytes_opt")]
-    key: Option<Vec<u8>>,
-    #[serde(with = "apache_avro::serde::bytes_opt")]
-    value: Option<Vec<u8>>,
+    #[serde(borrow)]
+    headers: Vec<HeaderRecord<'a>>,
+    #[serde(borrow)]
+    key: Option<Bytes<'a>>,
+    #[serde(borrow)]
+    value: Option<Bytes<'a>>,
     value_bytes: i64,
     at_us: i64,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename = "Header")]
-struct HeaderRecord {
-    name: String,
-    #[serde(with = "apache_avro::serde::bytes_opt")]
-    value: Option<Vec<u8>>,
+struct HeaderRecord<'a> {
+    #[serde(borrow)]
+    name: Text<'a>,
+    #[serde(borrow)]
+    value: Option<Bytes<'a>>,
 }
 
 impl DeadLetter {
@@ -92,9 +96,9 @@ impl DeadLetter {
             offset: long("offset", self.offset)?,
             reason_code: self.reason_code.clone(),
             detail: self.detail.clone(),
-            headers: self.headers.iter().cloned().map(|(name, value)| HeaderRecord { name, value }).collect(),
-            key: self.key.clone(),
-            value: self.value.clone(),
+            headers: self.headers.iter().map(|(name, value)| HeaderRecord { name: name.into(), value: borrowed(value) }).collect(),
+            key: borrowed(&self.key),
+            value: borrowed(&self.value),
             value_bytes: long("value_bytes", self.value_bytes)?,
             at_us: self.at_us,
         })
@@ -105,7 +109,7 @@ impl DeadLetter {
     /// # Errors
     /// [`Error::Undecodable`].
     pub fn decode(bytes: &[u8]) -> Result<DeadLetter, Error> {
-        let record: Record = builtin(&CODEC)?.decode(bytes, RECORD_BYTES_MAX)?;
+        let record: Record<'_> = builtin(&CODEC)?.decode(bytes, RECORD_BYTES_MAX)?;
         let bad = |path: &str| Undecodable::Field { path: path.to_owned(), why: BadField::Range };
         Ok(DeadLetter {
             topic: record.topic,
@@ -113,11 +117,19 @@ impl DeadLetter {
             offset: u64::try_from(record.offset).map_err(|_| bad("offset"))?,
             reason_code: record.reason_code,
             detail: record.detail,
-            headers: record.headers.into_iter().map(|header| (header.name, header.value)).collect(),
-            key: record.key,
-            value: record.value,
+            headers: record.headers.into_iter().map(|header| (header.name.into(), owned(header.value))).collect(),
+            key: owned(record.key),
+            value: owned(record.value),
             value_bytes: u64::try_from(record.value_bytes).map_err(|_| bad("value_bytes"))?,
             at_us: record.at_us,
         })
     }
+}
+
+fn borrowed(bytes: &Option<Vec<u8>>) -> Option<Bytes<'_>> {
+    bytes.as_deref().map(|bytes| Bytes(Cow::Borrowed(bytes)))
+}
+
+fn owned(bytes: Option<Bytes<'_>>) -> Option<Vec<u8>> {
+    bytes.map(|bytes| bytes.0.into_owned())
 }

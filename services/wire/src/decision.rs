@@ -4,7 +4,6 @@
 //! its field in that document, which are section 32 and sections 256 to 273. What is here is sealed before it is
 //! stored: nothing of it may be printed, so `Debug` shows sizes.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::LazyLock;
@@ -15,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{BadField, Error, Undecodable};
 use crate::limits::RECORD_BYTES_MAX;
 use crate::schema::codec::{Builtin, Codec, builtin};
+use crate::schema::datum::{Fixed, Text};
 use crate::{fields, terms};
 
 const DOCUMENT: &str = include_str!("../../../schemas/decision/v1.avsc");
@@ -67,11 +67,13 @@ pub struct DeadLetterRef {
 
 #[derive(Serialize, Deserialize)]
 struct Shared<'a> {
-    #[serde(with = "apache_avro::serde::fixed")]
-    nonce: [u8; 32],
+    nonce: Fixed<32>,
+    #[serde(borrow)]
     request: Option<fields::Request<'a>>,
-    explanation: Cow<'a, str>,
-    detail: Cow<'a, str>,
+    #[serde(borrow)]
+    explanation: Text<'a>,
+    #[serde(borrow)]
+    detail: Text<'a>,
     severity: Option<terms::Severity>,
     risk_score: Option<i32>,
     undecodable: Option<Place>,
@@ -95,10 +97,10 @@ pub fn encode_shared(part: &SharedPart) -> Result<Vec<u8>, Error> {
         Err(_) => Err(range),
     };
     builtin(&SHARED)?.encode(&Shared {
-        nonce: part.nonce,
+        nonce: Fixed(part.nonce),
         request: part.request.as_ref().map(fields::Request::try_from).transpose()?,
-        explanation: Cow::Borrowed(&part.explanation),
-        detail: Cow::Borrowed(&part.detail),
+        explanation: Text::from(&part.explanation),
+        detail: Text::from(&part.detail),
         severity: part.severity.map(Into::into),
         risk_score: part.risk_score.map(i32::from),
         undecodable: part.undecodable.map(place).transpose()?,
@@ -119,10 +121,10 @@ pub fn decode_shared(bytes: &[u8]) -> Result<SharedPart, Error> {
         })
     };
     Ok(SharedPart {
-        nonce: shared.nonce,
+        nonce: shared.nonce.0,
         request: shared.request.map(Request::try_from).transpose()?,
-        explanation: shared.explanation.into_owned(),
-        detail: shared.detail.into_owned(),
+        explanation: shared.explanation.into(),
+        detail: shared.detail.into(),
         severity: shared.severity.map(Into::into),
         risk_score: shared.risk_score.map(u8::try_from).transpose().map_err(|_| range("risk_score"))?,
         undecodable: shared.undecodable.map(place).transpose()?,
@@ -134,8 +136,10 @@ struct Person<'a> {
     role: Role,
     position: i32,
     id_type: terms::IdType,
-    id: Cow<'a, str>,
-    fields: BTreeMap<Cow<'a, str>, Cow<'a, str>>,
+    #[serde(borrow)]
+    id: Text<'a>,
+    #[serde(borrow)]
+    fields: BTreeMap<Text<'a>, Text<'a>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -160,8 +164,8 @@ pub fn encode_person(part: &PersonalPart) -> Result<Vec<u8>, Error> {
         role,
         position,
         id_type: part.id_type.into(),
-        id: Cow::Borrowed(&part.id),
-        fields: part.fields.iter().map(|(name, value)| (Cow::Borrowed(name.as_str()), Cow::Borrowed(value.as_str()))).collect(),
+        id: Text::from(&part.id),
+        fields: part.fields.iter().map(|(name, value)| (Text::from(name.as_str()), Text::from(value.as_str()))).collect(),
     })
 }
 
@@ -178,6 +182,6 @@ pub fn decode_person(bytes: &[u8]) -> Result<PersonalPart, Error> {
         (Role::Subject, position) => PersonRole::Subject(u8::try_from(position).map_err(|_| range())?),
         _ => return Err(range().into()),
     };
-    let fields = person.fields.into_iter().map(|(name, value)| (name.into_owned(), value.into_owned())).collect();
-    Ok(PersonalPart { role, id_type: person.id_type.into(), id: person.id.into_owned(), fields })
+    let fields = person.fields.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+    Ok(PersonalPart { role, id_type: person.id_type.into(), id: person.id.into(), fields })
 }

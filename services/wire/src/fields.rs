@@ -3,7 +3,6 @@
 //! Invariants: struct names and field names are those of `schemas/request`; fields stand in the order of the schema,
 //! or the writer would have to buffer; sets are written in their order, so one request has one encoding.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::ids::{Action, ActorId, BadName, RequestId, SubjectId, Tenant, Word};
@@ -11,44 +10,61 @@ use domain::request as core;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{BadField, Error, Undecodable};
+use crate::schema::datum::{Fixed, Text};
 use crate::terms::{ActorKind, IdType, LegalBasis, RiskClass};
-
-type Text<'a> = Cow<'a, str>;
 
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Request<'a> {
+    #[serde(borrow)]
     tenant: Text<'a>,
+    #[serde(borrow)]
     request_id: Text<'a>,
+    #[serde(borrow)]
     actor: Actor<'a>,
+    #[serde(borrow)]
     action: Text<'a>,
+    #[serde(borrow)]
     tool: Option<Text<'a>>,
+    #[serde(borrow)]
     resource: Option<Resource<'a>>,
+    #[serde(borrow)]
     intent: Option<Text<'a>>,
+    #[serde(borrow)]
     data_classes: Vec<Text<'a>>,
+    #[serde(borrow)]
     practice: Option<Text<'a>>,
     risk_class: RiskClass,
     risk: Risk,
     confidence_percent: Option<i32>,
+    #[serde(borrow)]
     amount: Option<Amount<'a>>,
+    #[serde(borrow)]
     purpose: Option<Text<'a>>,
     legal_basis: Option<LegalBasis>,
     approval: Option<Approval>,
+    #[serde(borrow)]
     context: BTreeMap<Text<'a>, ContextValue<'a>>,
+    #[serde(borrow)]
     subjects: Vec<Subject<'a>>,
     occurred_at_us: i64,
 }
 
 #[derive(Serialize, Deserialize)]
 struct Actor<'a> {
+    #[serde(borrow)]
     id: Text<'a>,
     kind: ActorKind,
+    #[serde(borrow)]
     model: Option<Text<'a>>,
+    #[serde(borrow)]
     roles: Vec<Text<'a>>,
+    #[serde(borrow)]
     on_behalf_of: Option<Principal<'a>>,
 }
 
 #[derive(Serialize, Deserialize)]
 struct Principal<'a> {
+    #[serde(borrow)]
     id: Text<'a>,
     kind: ActorKind,
     delegation_depth: i32,
@@ -56,7 +72,9 @@ struct Principal<'a> {
 
 #[derive(Serialize, Deserialize)]
 struct Resource<'a> {
+    #[serde(borrow)]
     kind: Text<'a>,
+    #[serde(borrow)]
     id: Text<'a>,
 }
 
@@ -81,13 +99,13 @@ struct RiskDimensions {
 #[derive(Serialize, Deserialize)]
 struct Amount<'a> {
     minor_units: i64,
+    #[serde(borrow)]
     currency: Text<'a>,
 }
 
 #[derive(Serialize, Deserialize)]
 struct Approval {
-    #[serde(with = "apache_avro::serde::fixed")]
-    event_id: [u8; 16],
+    event_id: Fixed<16>,
 }
 
 /// A union of four branches, by position.
@@ -95,15 +113,20 @@ struct Approval {
 enum ContextValue<'a> {
     Long(i64),
     Bool(bool),
+    #[serde(borrow)]
     Text(Text<'a>),
+    #[serde(borrow)]
     Set(Vec<Text<'a>>),
 }
 
 #[derive(Serialize, Deserialize)]
 struct Subject<'a> {
     id_type: IdType,
+    #[serde(borrow)]
     id: Text<'a>,
+    #[serde(borrow)]
     role: Text<'a>,
+    #[serde(borrow)]
     fields: BTreeMap<Text<'a>, Text<'a>>,
 }
 
@@ -111,19 +134,19 @@ impl<'a> TryFrom<&'a core::Request> for Request<'a> {
     type Error = Error;
 
     fn try_from(request: &'a core::Request) -> Result<Self, Error> {
-        let text = |word: &'a Word| Cow::Borrowed(word.as_str());
+        let text = |word: &'a Word| Text::from(word.as_str());
         let amount = |amount: &'a core::Amount| match std::str::from_utf8(&amount.currency) {
-            Ok(currency) => Ok(Amount { minor_units: amount.minor_units, currency: Cow::Borrowed(currency) }),
+            Ok(currency) => Ok(Amount { minor_units: amount.minor_units, currency: Text::from(currency) }),
             Err(_) => Err(Error::Field { path: "amount.currency", why: BadField::Currency }),
         };
         Ok(Request {
-            tenant: Cow::Borrowed(request.tenant.as_str()),
-            request_id: Cow::Borrowed(request.request_id.as_str()),
+            tenant: Text::from(request.tenant.as_str()),
+            request_id: Text::from(request.request_id.as_str()),
             actor: Actor::from(&request.actor),
-            action: Cow::Borrowed(request.action.as_str()),
+            action: Text::from(request.action.as_str()),
             tool: request.tool.as_ref().map(text),
-            resource: request.resource.as_ref().map(|r| Resource { kind: text(&r.kind), id: Cow::Borrowed(&r.id) }),
-            intent: request.intent.as_deref().map(Cow::Borrowed),
+            resource: request.resource.as_ref().map(|r| Resource { kind: text(&r.kind), id: Text::from(&r.id) }),
+            intent: request.intent.as_deref().map(Text::from),
             data_classes: request.data_classes.iter().map(text).collect(),
             practice: request.practice.as_ref().map(text),
             risk_class: request.risk_class.into(),
@@ -132,7 +155,7 @@ impl<'a> TryFrom<&'a core::Request> for Request<'a> {
             amount: request.amount.as_ref().map(amount).transpose()?,
             purpose: request.purpose.as_ref().map(text),
             legal_basis: request.legal_basis.map(LegalBasis::from),
-            approval: request.approval.as_ref().map(|approval| Approval { event_id: approval.event_id }),
+            approval: request.approval.as_ref().map(|approval| Approval { event_id: Fixed(approval.event_id) }),
             context: request.context.iter().map(|(key, value)| (text(key), ContextValue::from(value))).collect(),
             subjects: request.subjects.iter().map(Subject::from).collect(),
             occurred_at_us: request.occurred_at_us,
@@ -143,15 +166,15 @@ impl<'a> TryFrom<&'a core::Request> for Request<'a> {
 impl<'a> From<&'a core::Actor> for Actor<'a> {
     fn from(actor: &'a core::Actor) -> Self {
         let principal = |principal: &'a core::Principal| Principal {
-            id: Cow::Borrowed(principal.id.as_str()),
+            id: Text::from(principal.id.as_str()),
             kind: principal.kind.into(),
             delegation_depth: i32::from(principal.delegation_depth),
         };
         Actor {
-            id: Cow::Borrowed(actor.id.as_str()),
+            id: Text::from(actor.id.as_str()),
             kind: actor.kind.into(),
-            model: actor.model.as_deref().map(Cow::Borrowed),
-            roles: actor.roles.iter().map(|role| Cow::Borrowed(role.as_str())).collect(),
+            model: actor.model.as_deref().map(Text::from),
+            roles: actor.roles.iter().map(|role| Text::from(role.as_str())).collect(),
             on_behalf_of: actor.on_behalf_of.as_ref().map(principal),
         }
     }
@@ -178,8 +201,8 @@ impl<'a> From<&'a core::ContextValue> for ContextValue<'a> {
         match value {
             core::ContextValue::Long(value) => ContextValue::Long(*value),
             core::ContextValue::Bool(value) => ContextValue::Bool(*value),
-            core::ContextValue::Text(text) => ContextValue::Text(Cow::Borrowed(text)),
-            core::ContextValue::Set(set) => ContextValue::Set(set.iter().map(|text| Cow::Borrowed(text.as_str())).collect()),
+            core::ContextValue::Text(text) => ContextValue::Text(Text::from(text)),
+            core::ContextValue::Set(set) => ContextValue::Set(set.iter().map(|text| Text::from(text.as_str())).collect()),
         }
     }
 }
@@ -188,9 +211,9 @@ impl<'a> From<&'a core::Subject> for Subject<'a> {
     fn from(subject: &'a core::Subject) -> Self {
         Subject {
             id_type: subject.id_type.into(),
-            id: Cow::Borrowed(subject.id.as_str()),
-            role: Cow::Borrowed(subject.role.as_str()),
-            fields: subject.fields.iter().map(|(name, value)| (Cow::Borrowed(name.as_str()), Cow::Borrowed(value.as_str()))).collect(),
+            id: Text::from(subject.id.as_str()),
+            role: Text::from(subject.role.as_str()),
+            fields: subject.fields.iter().map(|(name, value)| (Text::from(name.as_str()), Text::from(value.as_str()))).collect(),
         }
     }
 }
@@ -200,7 +223,7 @@ fn bad(path: impl Into<String>, why: impl Into<BadField>) -> Undecodable {
 }
 
 fn name<T>(path: &str, text: Text<'_>, make: impl FnOnce(String) -> Result<T, BadName>) -> Result<T, Undecodable> {
-    make(text.into_owned()).map_err(|why| bad(path, why))
+    make(text.into()).map_err(|why| bad(path, why))
 }
 
 fn word(path: &str, text: Option<Text<'_>>) -> Result<Option<Word>, Undecodable> {
@@ -221,7 +244,7 @@ impl TryFrom<Request<'_>> for core::Request {
 
     fn try_from(request: Request<'_>) -> Result<Self, Undecodable> {
         let resource = |r: Resource<'_>| {
-            Ok::<_, Undecodable>(core::Resource { kind: name("resource.kind", r.kind, Word::new)?, id: r.id.into_owned() })
+            Ok::<_, Undecodable>(core::Resource { kind: name("resource.kind", r.kind, Word::new)?, id: r.id.into() })
         };
         let mut context = BTreeMap::new();
         for (place, (key, value)) in request.context.into_iter().enumerate() {
@@ -237,7 +260,7 @@ impl TryFrom<Request<'_>> for core::Request {
             action: name("action", request.action, Action::new)?,
             tool: word("tool", request.tool)?,
             resource: request.resource.map(resource).transpose()?,
-            intent: request.intent.map(Cow::into_owned),
+            intent: request.intent.map(String::from),
             data_classes: words("data_classes", request.data_classes)?,
             practice: word("practice", request.practice)?,
             risk_class: request.risk_class.into(),
@@ -246,7 +269,7 @@ impl TryFrom<Request<'_>> for core::Request {
             amount: request.amount.map(amount_of).transpose()?,
             purpose: word("purpose", request.purpose)?,
             legal_basis: request.legal_basis.map(Into::into),
-            approval: request.approval.map(|approval| core::Approval { event_id: approval.event_id }),
+            approval: request.approval.map(|approval| core::Approval { event_id: approval.event_id.0 }),
             context,
             subjects: request.subjects.into_iter().enumerate().map(subject).collect::<Result<_, _>>()?,
             occurred_at_us: request.occurred_at_us,
@@ -268,7 +291,7 @@ impl TryFrom<Actor<'_>> for core::Actor {
         Ok(core::Actor {
             id: name("actor.id", actor.id, ActorId::new)?,
             kind: actor.kind.into(),
-            model: actor.model.map(Cow::into_owned),
+            model: actor.model.map(String::from),
             roles: words("actor.roles", actor.roles)?,
             on_behalf_of: actor.on_behalf_of.map(principal).transpose()?,
         })
@@ -291,7 +314,7 @@ fn risk_of(risk: Risk) -> Result<Option<core::Risk>, Undecodable> {
 }
 
 fn amount_of(amount: Amount<'_>) -> Result<core::Amount, Undecodable> {
-    let currency = amount.currency.as_bytes().try_into().map_err(|_| bad("amount.currency", BadField::Currency))?;
+    let currency = amount.currency.0.as_bytes().try_into().map_err(|_| bad("amount.currency", BadField::Currency))?;
     Ok(core::Amount { minor_units: amount.minor_units, currency })
 }
 
@@ -300,8 +323,8 @@ impl From<ContextValue<'_>> for core::ContextValue {
         match value {
             ContextValue::Long(value) => core::ContextValue::Long(value),
             ContextValue::Bool(value) => core::ContextValue::Bool(value),
-            ContextValue::Text(text) => core::ContextValue::Text(text.into_owned()),
-            ContextValue::Set(set) => core::ContextValue::Set(set.into_iter().map(Cow::into_owned).collect()),
+            ContextValue::Text(text) => core::ContextValue::Text(text.into()),
+            ContextValue::Set(set) => core::ContextValue::Set(set.into_iter().map(String::from).collect()),
         }
     }
 }
@@ -310,7 +333,7 @@ fn subject_of(place: usize, subject: Subject<'_>) -> Result<core::Subject, Undec
     let mut fields = BTreeMap::new();
     for (at, (key, value)) in subject.fields.into_iter().enumerate() {
         let key = Word::new(key).map_err(|why| bad(format!("subjects[{place}] name of field {at}"), why))?;
-        fields.insert(key, value.into_owned());
+        fields.insert(key, value.into());
     }
     Ok(core::Subject {
         id_type: subject.id_type.into(),

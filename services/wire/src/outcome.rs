@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{BadField, Error, Undecodable};
 use crate::limits::RECORD_BYTES_MAX;
 use crate::schema::codec::{Builtin, Codec, builtin};
+use crate::schema::datum::Fixed;
 
 static CODEC: Builtin = LazyLock::new(|| Codec::of(outcome_schema()));
 
@@ -58,15 +59,13 @@ pub struct OutcomeRecord {
 struct Record {
     tenant: String,
     request_id: String,
-    #[serde(with = "apache_avro::serde::fixed")]
-    decision_id: [u8; 16],
+    decision_id: Fixed<16>,
     outcome: Outcome,
     reason_code: String,
     partition: i64,
     outcome_no: i64,
     seq: i64,
-    #[serde(with = "apache_avro::serde::fixed")]
-    event_hash: [u8; 32],
+    event_hash: Fixed<32>,
 }
 
 impl OutcomeRecord {
@@ -79,13 +78,13 @@ impl OutcomeRecord {
         builtin(&CODEC)?.encode(&Record {
             tenant: self.tenant.to_string(),
             request_id: self.request_id.to_string(),
-            decision_id: self.decision_id,
+            decision_id: Fixed(self.decision_id),
             outcome: self.outcome,
             reason_code: self.reason_code.clone(),
             partition: self.partition.into(),
             outcome_no: long("outcome_no", self.outcome_no)?,
             seq: long("seq", self.seq)?,
-            event_hash: self.event_hash,
+            event_hash: Fixed(self.event_hash),
         })
     }
 
@@ -100,13 +99,13 @@ impl OutcomeRecord {
         Ok(OutcomeRecord {
             tenant: Tenant::new(record.tenant).map_err(|why| bad("tenant", why.into()))?,
             request_id: RequestId::new(record.request_id).map_err(|why| bad("request_id", why.into()))?,
-            decision_id: record.decision_id,
+            decision_id: record.decision_id.0,
             outcome: record.outcome,
             reason_code: record.reason_code,
             partition: u32::try_from(record.partition).map_err(|_| bad("partition", BadField::Range))?,
             outcome_no: number("outcome_no", record.outcome_no)?,
             seq: number("seq", record.seq)?,
-            event_hash: record.event_hash,
+            event_hash: record.event_hash.0,
         })
     }
 }

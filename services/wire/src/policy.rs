@@ -3,6 +3,7 @@
 //! Deliberately not here: whether chunks fit together and what a bundle means; whoever reads the topic checks the
 //! bundle's hash over all of it.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::LazyLock;
 
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{BadField, Error, Undecodable};
 use crate::limits::RECORD_BYTES_MAX;
 use crate::schema::codec::{Builtin, Codec, builtin};
+use crate::schema::datum::{Bytes, Fixed, Text};
 
 static CODEC: Builtin = LazyLock::new(|| Codec::of(policy_schema()));
 
@@ -62,29 +64,28 @@ impl fmt::Debug for PolicyRecord {
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename = "PolicyRecord")]
-struct Record {
-    body: Body,
+struct Record<'a> {
+    #[serde(borrow)]
+    body: Body<'a>,
 }
 
 #[derive(Serialize, Deserialize)]
-enum Body {
+enum Body<'a> {
     Publish {
-        #[serde(with = "apache_avro::serde::fixed")]
-        command_id: CommandId,
-        #[serde(with = "apache_avro::serde::fixed")]
-        bundle_hash: BundleHash,
+        command_id: Fixed<16>,
+        bundle_hash: Fixed<32>,
         chunk_no: i64,
         chunks: i64,
-        #[serde(with = "apache_avro::serde::bytes")]
-        bytes: Vec<u8>,
-        by: String,
+        #[serde(borrow)]
+        bytes: Bytes<'a>,
+        #[serde(borrow)]
+        by: Text<'a>,
     },
     Activate {
-        #[serde(with = "apache_avro::serde::fixed")]
-        command_id: CommandId,
-        #[serde(with = "apache_avro::serde::fixed")]
-        bundle_hash: BundleHash,
-        by: String,
+        command_id: Fixed<16>,
+        bundle_hash: Fixed<32>,
+        #[serde(borrow)]
+        by: Text<'a>,
     },
 }
 
@@ -94,11 +95,18 @@ impl PolicyRecord {
     /// # Errors
     /// [`Error`] if the built-in schema is broken.
     pub fn encode(&self) -> Result<Vec<u8>, Error> {
-        let body = match self.clone() {
-            PolicyRecord::Publish { command_id, bundle_hash, chunk_no, chunks, bytes, by } => {
-                Body::Publish { command_id, bundle_hash, chunk_no: chunk_no.into(), chunks: chunks.into(), bytes, by }
+        let body = match self {
+            PolicyRecord::Publish { command_id, bundle_hash, chunk_no, chunks, bytes, by } => Body::Publish {
+                command_id: Fixed(*command_id),
+                bundle_hash: Fixed(*bundle_hash),
+                chunk_no: i64::from(*chunk_no),
+                chunks: i64::from(*chunks),
+                bytes: Bytes(Cow::Borrowed(bytes)),
+                by: by.into(),
+            },
+            PolicyRecord::Activate { command_id, bundle_hash, by } => {
+                Body::Activate { command_id: Fixed(*command_id), bundle_hash: Fixed(*bundle_hash), by: by.into() }
             }
-            PolicyRecord::Activate { command_id, bundle_hash, by } => Body::Activate { command_id, bundle_hash, by },
         };
         builtin(&CODEC)?.encode(&Record { body })
     }
@@ -108,20 +116,22 @@ impl PolicyRecord {
     /// # Errors
     /// [`Error::Undecodable`].
     pub fn decode(bytes: &[u8]) -> Result<PolicyRecord, Error> {
-        let Record { body } = builtin(&CODEC)?.decode(bytes, RECORD_BYTES_MAX)?;
+        let Record { body } = builtin(&CODEC)?.decode::<Record<'_>>(bytes, RECORD_BYTES_MAX)?;
         let small = |path: &str, value: i64| {
             u32::try_from(value).map_err(|_| Undecodable::Field { path: path.to_owned(), why: BadField::Range })
         };
         Ok(match body {
             Body::Publish { command_id, bundle_hash, chunk_no, chunks, bytes, by } => PolicyRecord::Publish {
-                command_id,
-                bundle_hash,
+                command_id: command_id.0,
+                bundle_hash: bundle_hash.0,
                 chunk_no: small("chunk_no", chunk_no)?,
                 chunks: small("chunks", chunks)?,
-                bytes,
-                by,
+                bytes: bytes.0.into_owned(),
+                by: by.into(),
             },
-            Body::Activate { command_id, bundle_hash, by } => PolicyRecord::Activate { command_id, bundle_hash, by },
+            Body::Activate { command_id, bundle_hash, by } => {
+                PolicyRecord::Activate { command_id: command_id.0, bundle_hash: bundle_hash.0, by: by.into() }
+            }
         })
     }
 }

@@ -16,7 +16,7 @@ use crate::error::{Error, SchemaFault, Undecodable};
 use crate::fields;
 use crate::framing::{self, SchemaId};
 use crate::limits::{Limits, REQUEST_BYTES_MAX, RESOLVED_BYTES_MAX};
-use crate::schema::codec::{Builtin, Codec, builtin};
+use crate::schema::codec::{Builtin, Codec, builtin, decode_walked};
 use crate::schema::plan::Plan;
 use crate::schema::tree::Tree;
 use crate::schema::walk::{self, Bounds};
@@ -141,12 +141,14 @@ impl RequestReader {
         let writer = self.writers.get(&id).ok_or(Undecodable::UnknownSchema { id: id.0 })?;
         let Limits { request_bytes_max, resolved_bytes_max, steps_max, .. } = self.limits;
         let bounds = Bounds { bytes_max: request_bytes_max, out_max: resolved_bytes_max, steps_max };
-        let request: fields::Request<'_> = if writer.plan.identity {
+        let carried;
+        let current = if writer.plan.identity {
             walk::check(&writer.plan, datum, bounds)?;
-            self.codec.decode_checked(datum)?
+            datum
         } else {
-            self.codec.decode_checked(&walk::carry(&writer.plan, datum, bounds)?)?
+            carried = walk::carry(&writer.plan, datum, bounds)?;
+            &carried
         };
-        request.try_into()
+        decode_walked::<fields::Request<'_>>(current)?.try_into()
     }
 }

@@ -1,30 +1,27 @@
-//! The Avro crate's direct serde reader and writer for one type of one frozen schema.
+//! One type of one frozen schema: the Avro crate writes it, [`walk`] and [`datum`] read it.
 //!
-//! Invariant: the crate's reader sees only bytes that [`walk::check`] went through or [`walk::carry`] made, so its
-//! missing limits and its leniency about short input have nothing to work on. Its errors quote values and are dropped.
+//! Invariant: [`datum`] sees only bytes that [`walk::check`] went through or [`walk::carry`] made.
 
 use std::sync::LazyLock;
 
 use apache_avro::Schema;
-use apache_avro::reader::datum::GenericDatumReader;
 use apache_avro::schema::ResolvedSchema;
 use apache_avro::writer::datum::GenericDatumWriter;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
+use super::datum;
 use super::plan::Plan;
 use super::tree::Tree;
 use super::walk::{self, Bounds};
 use crate::error::{Error, SchemaFault, Undecodable};
 use crate::limits::{ALLOCATION_BYTES_MAX, STEPS_MAX};
 
-/// Set before the crate decodes anything; later calls change nothing.
+/// The crate decodes nothing here; should anything ever make it, this bounds it. Later calls change nothing.
 static ALLOCATION: LazyLock<usize> = LazyLock::new(|| apache_avro::util::max_allocation_bytes(ALLOCATION_BYTES_MAX));
 
 pub(crate) struct Codec {
     pub tree: Tree,
     own: Plan,
-    reader: GenericDatumReader<'static>,
     writer: GenericDatumWriter<'static>,
 }
 
@@ -51,10 +48,9 @@ impl Codec {
     fn build(whole: &'static Schema, part: &'static Schema, tree: Tree) -> Result<Codec, SchemaFault> {
         LazyLock::force(&ALLOCATION);
         let fault = |error: apache_avro::Error| SchemaFault::NotASchema { detail: error.to_string() };
-        let names = || ResolvedSchema::new(whole).map_err(fault);
-        let reader = GenericDatumReader::builder(part).resolved_writer_schemata(names()?).human_readable(false).build().map_err(fault)?;
-        let writer = GenericDatumWriter::builder(part).resolved_schemata(names()?).human_readable(false).build().map_err(fault)?;
-        Ok(Codec { own: Plan::own(&tree)?, tree, reader, writer })
+        let names = ResolvedSchema::new(whole).map_err(fault)?;
+        let writer = GenericDatumWriter::builder(part).resolved_schemata(names).human_readable(false).build().map_err(fault)?;
+        Ok(Codec { own: Plan::own(&tree)?, tree, writer })
     }
 
     pub fn encode<T: Serialize>(&self, value: &T) -> Result<Vec<u8>, Error> {
@@ -64,15 +60,15 @@ impl Codec {
     }
 
     /// Decodes bytes of this schema.
-    pub fn decode<T: DeserializeOwned>(&self, bytes: &[u8], bytes_max: usize) -> Result<T, Undecodable> {
+    pub fn decode<'b, T: Deserialize<'b>>(&self, bytes: &'b [u8], bytes_max: usize) -> Result<T, Undecodable> {
         walk::check(&self.own, bytes, Bounds { bytes_max, out_max: 0, steps_max: STEPS_MAX })?;
-        self.decode_checked(bytes)
+        decode_walked(bytes)
     }
+}
 
-    /// Decodes bytes that were walked.
-    pub fn decode_checked<T: DeserializeOwned>(&self, mut bytes: &[u8]) -> Result<T, Undecodable> {
-        self.reader.read_deser(&mut bytes).map_err(|_| Undecodable::Shape)
-    }
+/// Decodes bytes of the newest schema that were walked.
+pub(crate) fn decode_walked<'b, T: Deserialize<'b>>(bytes: &'b [u8]) -> Result<T, Undecodable> {
+    datum::decode(bytes).map_err(|_| Undecodable::Shape)
 }
 
 /// A codec of a compiled-in document, parsed at first use.
