@@ -1,7 +1,7 @@
 //! Prints what encoding and decoding a typical request costs, in nanoseconds per request, one thread.
 //!
 //! `cargo run --release -p wire --example codec`
-#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stdout)]
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
@@ -9,7 +9,8 @@ use std::time::Instant;
 
 use domain::ids::{Action, ActorId, RequestId, SubjectId, Tenant, Word};
 use domain::request::{
-    Actor, ActorKind, Amount, ContextValue, IdType, LegalBasis, Principal, Request, Resource, Risk, RiskClass, Subject,
+    Actor, ActorKind, Amount, ContextValue, IdType, LegalBasis, Principal, Request, Resource, Risk,
+    RiskClass, Subject,
 };
 use sha3::{Digest, Sha3_256};
 use wire::{Limits, RequestReader, SchemaId, framing};
@@ -32,11 +33,17 @@ fn main() {
 
     println!("typical request: {} bytes canonical", canonical.len());
     // Work of a known size, to compare machines and moments by.
-    measure("yardstick: SHA3-256 of 500 bytes", || Sha3_256::digest([7_u8; 500]));
+    measure("yardstick: SHA3-256 of 500 bytes", || {
+        Sha3_256::digest([7_u8; 500])
+    });
     measure("encode", || wire::encode_request(&request).unwrap());
-    measure("decode canonical", || wire::decode_request(&canonical).unwrap());
+    measure("decode canonical", || {
+        wire::decode_request(&canonical).unwrap()
+    });
     measure("read framed, same schema", || reader.read(&framed).unwrap());
-    measure("read framed, with resolution", || reader.read(&foreign).unwrap());
+    measure("read framed, with resolution", || {
+        reader.read(&foreign).unwrap()
+    });
     measure("split", || request.split());
     measure("validate", || request.validate());
     measure("facts", || request.facts(0, false));
@@ -50,8 +57,12 @@ fn main() {
         risk_score: Some(20),
         undecodable: None,
     };
-    measure("encode shared section", || wire::encode_shared(&shared).unwrap());
-    measure("encode person section", || wire::encode_person(&parts[0]).unwrap());
+    measure("encode shared section", || {
+        wire::encode_shared(&shared).unwrap()
+    });
+    measure("encode person section", || {
+        wire::encode_person(&parts[0]).unwrap()
+    });
 }
 
 /// The best of many short runs: what the work costs when nothing else has the core.
@@ -78,18 +89,28 @@ fn typical() -> Request {
             kind: ActorKind::Agent,
             model: Some("example-model-2026-01".into()),
             roles: ["claims-handler", "payments"].map(word).into(),
-            on_behalf_of: Some(Principal { id: ActorId::new("personnel-0815").unwrap(), kind: ActorKind::Person, delegation_depth: 1 }),
+            on_behalf_of: Some(Principal {
+                id: ActorId::new("personnel-0815").unwrap(),
+                kind: ActorKind::Person,
+                delegation_depth: 1,
+            }),
         },
         action: Action::new("send_money").unwrap(),
         tool: Some(word("bank-transfer")),
-        resource: Some(Resource { kind: word("claim"), id: "claim/2026/000174".into() }),
+        resource: Some(Resource {
+            kind: word("claim"),
+            id: "claim/2026/000174".into(),
+        }),
         intent: Some("pay out the agreed settlement for claim 2026/000174".into()),
         data_classes: ["financial", "personal"].map(word).into(),
         practice: None,
         risk_class: RiskClass::Limited,
         risk: Some(Risk::Score(20)),
         confidence_percent: Some(93),
-        amount: Some(Amount { minor_units: 129_900, currency: *b"EUR" }),
+        amount: Some(Amount {
+            minor_units: 129_900,
+            currency: *b"EUR",
+        }),
         purpose: Some(word("claims-settlement")),
         legal_basis: Some(LegalBasis::Contract),
         approval: None,
@@ -102,7 +123,10 @@ fn typical() -> Request {
             id_type: IdType::Customer,
             id: SubjectId::new("customer-00017744").unwrap(),
             role: word("recipient"),
-            fields: BTreeMap::from([(word("name"), "Erika Mustermann".into()), (word("iban"), "DE02120300000000202051".into())]),
+            fields: BTreeMap::from([
+                (word("name"), "Erika Mustermann".into()),
+                (word("iban"), "DE02120300000000202051".into()),
+            ]),
         }],
         occurred_at_us: 1_790_000_000_123_456,
     }

@@ -136,8 +136,14 @@ impl<'a> TryFrom<&'a core::Request> for Request<'a> {
     fn try_from(request: &'a core::Request) -> Result<Self, Error> {
         let text = |word: &'a Word| Text::from(word.as_str());
         let amount = |amount: &'a core::Amount| match std::str::from_utf8(&amount.currency) {
-            Ok(currency) => Ok(Amount { minor_units: amount.minor_units, currency: Text::from(currency) }),
-            Err(_) => Err(Error::Field { path: "amount.currency", why: BadField::Currency }),
+            Ok(currency) => Ok(Amount {
+                minor_units: amount.minor_units,
+                currency: Text::from(currency),
+            }),
+            Err(_) => Err(Error::Field {
+                path: "amount.currency",
+                why: BadField::Currency,
+            }),
         };
         Ok(Request {
             tenant: Text::from(request.tenant.as_str()),
@@ -145,7 +151,10 @@ impl<'a> TryFrom<&'a core::Request> for Request<'a> {
             actor: Actor::from(&request.actor),
             action: Text::from(request.action.as_str()),
             tool: request.tool.as_ref().map(text),
-            resource: request.resource.as_ref().map(|r| Resource { kind: text(&r.kind), id: Text::from(&r.id) }),
+            resource: request.resource.as_ref().map(|r| Resource {
+                kind: text(&r.kind),
+                id: Text::from(&r.id),
+            }),
             intent: request.intent.as_deref().map(Text::from),
             data_classes: request.data_classes.iter().map(text).collect(),
             practice: request.practice.as_ref().map(text),
@@ -155,8 +164,14 @@ impl<'a> TryFrom<&'a core::Request> for Request<'a> {
             amount: request.amount.as_ref().map(amount).transpose()?,
             purpose: request.purpose.as_ref().map(text),
             legal_basis: request.legal_basis.map(LegalBasis::from),
-            approval: request.approval.as_ref().map(|approval| Approval { event_id: Fixed(approval.event_id) }),
-            context: request.context.iter().map(|(key, value)| (text(key), ContextValue::from(value))).collect(),
+            approval: request.approval.as_ref().map(|approval| Approval {
+                event_id: Fixed(approval.event_id),
+            }),
+            context: request
+                .context
+                .iter()
+                .map(|(key, value)| (text(key), ContextValue::from(value)))
+                .collect(),
             subjects: request.subjects.iter().map(Subject::from).collect(),
             occurred_at_us: request.occurred_at_us,
         })
@@ -174,7 +189,11 @@ impl<'a> From<&'a core::Actor> for Actor<'a> {
             id: Text::from(actor.id.as_str()),
             kind: actor.kind.into(),
             model: actor.model.as_deref().map(Text::from),
-            roles: actor.roles.iter().map(|role| Text::from(role.as_str())).collect(),
+            roles: actor
+                .roles
+                .iter()
+                .map(|role| Text::from(role.as_str()))
+                .collect(),
             on_behalf_of: actor.on_behalf_of.as_ref().map(principal),
         }
     }
@@ -202,7 +221,9 @@ impl<'a> From<&'a core::ContextValue> for ContextValue<'a> {
             core::ContextValue::Long(value) => ContextValue::Long(*value),
             core::ContextValue::Bool(value) => ContextValue::Bool(*value),
             core::ContextValue::Text(text) => ContextValue::Text(Text::from(text)),
-            core::ContextValue::Set(set) => ContextValue::Set(set.iter().map(|text| Text::from(text.as_str())).collect()),
+            core::ContextValue::Set(set) => {
+                ContextValue::Set(set.iter().map(|text| Text::from(text.as_str())).collect())
+            }
         }
     }
 }
@@ -213,16 +234,27 @@ impl<'a> From<&'a core::Subject> for Subject<'a> {
             id_type: subject.id_type.into(),
             id: Text::from(subject.id.as_str()),
             role: Text::from(subject.role.as_str()),
-            fields: subject.fields.iter().map(|(name, value)| (Text::from(name.as_str()), Text::from(value.as_str()))).collect(),
+            fields: subject
+                .fields
+                .iter()
+                .map(|(name, value)| (Text::from(name.as_str()), Text::from(value.as_str())))
+                .collect(),
         }
     }
 }
 
 fn bad(path: impl Into<String>, why: impl Into<BadField>) -> Undecodable {
-    Undecodable::Field { path: path.into(), why: why.into() }
+    Undecodable::Field {
+        path: path.into(),
+        why: why.into(),
+    }
 }
 
-fn name<T>(path: &str, text: Text<'_>, make: impl FnOnce(String) -> Result<T, BadName>) -> Result<T, Undecodable> {
+fn name<T>(
+    path: &str,
+    text: Text<'_>,
+    make: impl FnOnce(String) -> Result<T, BadName>,
+) -> Result<T, Undecodable> {
     make(text.into()).map_err(|why| bad(path, why))
 }
 
@@ -232,7 +264,11 @@ fn word(path: &str, text: Option<Text<'_>>) -> Result<Option<Word>, Undecodable>
 
 fn words(path: &str, texts: Vec<Text<'_>>) -> Result<BTreeSet<Word>, Undecodable> {
     let at = |place: usize, why| bad(format!("{path}[{place}]"), why);
-    texts.into_iter().enumerate().map(|(place, text)| Word::new(text).map_err(|why| at(place, why))).collect()
+    texts
+        .into_iter()
+        .enumerate()
+        .map(|(place, text)| Word::new(text).map_err(|why| at(place, why)))
+        .collect()
 }
 
 fn small(path: &str, value: i32) -> Result<u8, Undecodable> {
@@ -244,7 +280,10 @@ impl TryFrom<Request<'_>> for core::Request {
 
     fn try_from(request: Request<'_>) -> Result<Self, Undecodable> {
         let resource = |r: Resource<'_>| {
-            Ok::<_, Undecodable>(core::Resource { kind: name("resource.kind", r.kind, Word::new)?, id: r.id.into() })
+            Ok::<_, Undecodable>(core::Resource {
+                kind: name("resource.kind", r.kind, Word::new)?,
+                id: r.id.into(),
+            })
         };
         let mut context = BTreeMap::new();
         for (place, (key, value)) in request.context.into_iter().enumerate() {
@@ -265,13 +304,23 @@ impl TryFrom<Request<'_>> for core::Request {
             practice: word("practice", request.practice)?,
             risk_class: request.risk_class.into(),
             risk: risk_of(request.risk)?,
-            confidence_percent: request.confidence_percent.map(|value| small("confidence_percent", value)).transpose()?,
+            confidence_percent: request
+                .confidence_percent
+                .map(|value| small("confidence_percent", value))
+                .transpose()?,
             amount: request.amount.map(amount_of).transpose()?,
             purpose: word("purpose", request.purpose)?,
             legal_basis: request.legal_basis.map(Into::into),
-            approval: request.approval.map(|approval| core::Approval { event_id: approval.event_id.0 }),
+            approval: request.approval.map(|approval| core::Approval {
+                event_id: approval.event_id.0,
+            }),
             context,
-            subjects: request.subjects.into_iter().enumerate().map(subject).collect::<Result<_, _>>()?,
+            subjects: request
+                .subjects
+                .into_iter()
+                .enumerate()
+                .map(subject)
+                .collect::<Result<_, _>>()?,
             occurred_at_us: request.occurred_at_us,
         })
     }
@@ -314,8 +363,16 @@ fn risk_of(risk: Risk) -> Result<Option<core::Risk>, Undecodable> {
 }
 
 fn amount_of(amount: Amount<'_>) -> Result<core::Amount, Undecodable> {
-    let currency = amount.currency.0.as_bytes().try_into().map_err(|_| bad("amount.currency", BadField::Currency))?;
-    Ok(core::Amount { minor_units: amount.minor_units, currency })
+    let currency = amount
+        .currency
+        .0
+        .as_bytes()
+        .try_into()
+        .map_err(|_| bad("amount.currency", BadField::Currency))?;
+    Ok(core::Amount {
+        minor_units: amount.minor_units,
+        currency,
+    })
 }
 
 impl From<ContextValue<'_>> for core::ContextValue {
@@ -324,7 +381,9 @@ impl From<ContextValue<'_>> for core::ContextValue {
             ContextValue::Long(value) => core::ContextValue::Long(value),
             ContextValue::Bool(value) => core::ContextValue::Bool(value),
             ContextValue::Text(text) => core::ContextValue::Text(text.into()),
-            ContextValue::Set(set) => core::ContextValue::Set(set.into_iter().map(String::from).collect()),
+            ContextValue::Set(set) => {
+                core::ContextValue::Set(set.into_iter().map(String::from).collect())
+            }
         }
     }
 }
@@ -332,7 +391,8 @@ impl From<ContextValue<'_>> for core::ContextValue {
 fn subject_of(place: usize, subject: Subject<'_>) -> Result<core::Subject, Undecodable> {
     let mut fields = BTreeMap::new();
     for (at, (key, value)) in subject.fields.into_iter().enumerate() {
-        let key = Word::new(key).map_err(|why| bad(format!("subjects[{place}] name of field {at}"), why))?;
+        let key = Word::new(key)
+            .map_err(|why| bad(format!("subjects[{place}] name of field {at}"), why))?;
         fields.insert(key, value.into());
     }
     Ok(core::Subject {

@@ -77,6 +77,7 @@ pub struct Partition {
     pub frames: Vec<(Head, Frame)>,
     pub next_offset: u64,
     pub next_outcome: u64,
+    pub now_us: i64,
     pub subjects: u16,
     pub payload: usize,
 }
@@ -89,6 +90,7 @@ impl Partition {
             frames: Vec::new(),
             next_offset: FIRST_OFFSET,
             next_outcome: 0,
+            now_us: START_US,
             subjects: 1,
             payload: 40,
         }
@@ -173,7 +175,7 @@ impl Partition {
         sections.extend((0..self.subjects).map(|n| seal_in(section_tag::SUBJECT_FIRST + n)));
         NewEvent {
             event_type,
-            recorded_at_us: START_US + self.next_outcome as i64,
+            recorded_at_us: self.now_us,
             schema_hash,
             sections,
         }
@@ -184,6 +186,7 @@ impl Partition {
         let mut builder = self.builder(false);
         let from = self.next_offset;
         for event_type in types {
+            self.now_us += 1;
             let event = self.answer(&builder, *event_type);
             builder.push(event).unwrap();
         }
@@ -197,15 +200,17 @@ impl Partition {
     /// A take-over: a claim, a loss of four offsets, a decision, two duplicates and a record that is no request.
     pub fn take_over(&mut self) {
         let mut builder = self.builder(true);
-        let at = |mut event: NewEvent, us| {
-            event.recorded_at_us = START_US + us;
+        self.now_us += 50;
+        let now_us = self.now_us;
+        let at = |mut event: NewEvent| {
+            event.recorded_at_us = now_us;
             event
         };
         let writer_id = [13; 16];
         let origin = None;
         let claim = Claim { writer_id, origin }.encode().unwrap();
         builder
-            .push(at(own(event_type::WRITER_CLAIMED, claim), 50))
+            .push(at(own(event_type::WRITER_CLAIMED, claim)))
             .unwrap();
         let from = self.next_offset;
         let lost = InputLost {
@@ -216,10 +221,10 @@ impl Partition {
             cause: 1,
         };
         let lost = own(event_type::INPUT_LOST, lost.encode().unwrap());
-        builder.push(at(lost, 50)).unwrap();
+        builder.push(at(lost)).unwrap();
         self.next_offset += 4;
         let event = self.answer(&builder, event_type::DECIDED);
-        builder.push(at(event, 50)).unwrap();
+        builder.push(event).unwrap();
         self.next_offset += 3;
         let inputs = vec![range("requests", self.partition, from, [7, 1, 4, 1])];
         let frame = builder.finish(inputs).unwrap();
@@ -346,7 +351,7 @@ impl Partition {
         for (event_type, section) in events {
             if event_type != event_type::EPOCH_CLOSED || close {
                 let mut event = own(event_type, section.unwrap());
-                event.recorded_at_us = START_US + 60;
+                event.recorded_at_us = self.now_us;
                 builder.push(event).unwrap();
             }
         }

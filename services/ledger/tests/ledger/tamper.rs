@@ -155,8 +155,10 @@ fn fields(file: &[u8]) -> Vec<&'static str> {
 fn expected(field: &str) -> &'static [FaultKind] {
     use FaultKind::*;
     match field {
-        "magic" | "kind" | "event tag" | "format" | "suite" | "run tag" | "run format"
-        | "n_inputs" | "topic length" | "n_heads" => &[Undecodable],
+        "magic" | "event tag" | "format" | "suite" | "run tag" | "run format" | "n_inputs"
+        | "topic length" | "n_heads" => &[Undecodable],
+        // The first event, taken for a schema document, is missing from its batch.
+        "kind" => &[Undecodable, LinkBroken],
         // A longer record swallows what follows; at the end of the file there is nothing to swallow.
         "length" => &[Undecodable, Truncated],
         "prev_hash" | "first_seq" | "last_seq" | "prev_head" | "events_head" | "head run_head" => {
@@ -216,20 +218,23 @@ fn every_flipped_byte_is_found_and_named() {
 fn the_oracle_agrees_on_flips() {
     let file = sample::export(&sample::partitions());
     let mut cases = vec![Case::new("untouched", file.clone())];
-    // 37 is coprime to the lengths of records, so the sample meets every kind of field.
+    // The first bytes of every kind of field, and a sample of all the others.
     let mut met = std::collections::BTreeSet::new();
     let fields = fields(&file);
     let mut seen = std::collections::BTreeMap::new();
     for (at, field) in fields.iter().enumerate() {
         let count = seen.entry(*field).or_insert(0_usize);
         *count += 1;
-        if at % 37 == 0 || *count <= 3 {
+        let masks: &[u8] = match (*count <= 3, at % 97) {
+            (true, _) => &[0x01, 0x80],
+            (false, 0) => &[0x80],
+            (false, _) => &[],
+        };
+        for mask in masks {
             met.insert(*field);
-            for mask in [0x01, 0x80] {
-                let mut bad = file.clone();
-                bad[at] ^= mask;
-                cases.push(Case::new(format!("byte {at} ({field}) ^ {mask:#x}"), bad));
-            }
+            let mut bad = file.clone();
+            bad[at] ^= mask;
+            cases.push(Case::new(format!("byte {at} ({field}) ^ {mask:#x}"), bad));
         }
     }
     assert!(cases.len() > 300 && met.len() == seen.len());

@@ -66,7 +66,12 @@ impl Bundle {
             None
         };
         faults.sort();
-        faults.dedup();
+        // Cedar validates a policy once per action and kind of actor and repeats what is wrong for each of them.
+        faults.dedup_by(|later, kept| {
+            let same_place = (&later.file, later.line, later.column, later.code)
+                == (&kept.file, kept.line, kept.column, kept.code);
+            later == kept || (same_place && later.code == FaultCode::Validation)
+        });
         match parsed {
             Some(inner) if faults.is_empty() => Ok(Bundle {
                 inner: Arc::new(inner),

@@ -1,6 +1,8 @@
 //! Evaluation: select candidates, present the facts once, ask Cedar per bucket, combine.
 
 pub(crate) mod combine;
+#[cfg(test)]
+mod differential;
 pub(crate) mod explain;
 pub(crate) mod index;
 pub(crate) mod lift;

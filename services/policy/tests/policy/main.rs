@@ -6,5 +6,10 @@
     clippy::indexing_slicing
 )]
 
+mod comparing;
+mod encoding;
+mod explaining;
+mod modes;
+mod refusals;
 mod shipped;
 mod support;

@@ -3,7 +3,8 @@
 //! Source: Avro specification 1.12, "Schema resolution", with four choices of ours: branches of a reader's union are
 //! tried for the same type before a promotion; a logical type with another unit is refused instead of read wrongly;
 //! nothing is promoted to floating point; what cannot be resolved is found here, not when data comes, except for
-//! branches and symbols of the writer that the reader lacks, which matter only when they are used.
+//! branches and symbols of the writer that the reader lacks, which matter only when they are used (a branch that goes by
+//! the name of one of the reader's must be readable as that one).
 
 use std::collections::BTreeMap;
 
@@ -28,8 +29,14 @@ pub(crate) enum Op {
     Text,
     /// For each symbol of the writer that of the reader.
     Enum(Vec<Option<usize>>),
-    Array { item: OpId, bytes_min: usize },
-    Map { value: OpId, bytes_min: usize },
+    Array {
+        item: OpId,
+        bytes_min: usize,
+    },
+    Map {
+        value: OpId,
+        bytes_min: usize,
+    },
     /// By the writer's branch.
     Union(Vec<OpId>),
     /// Into this branch of the reader's union.
@@ -37,7 +44,10 @@ pub(crate) enum Op {
     /// Fields in the same order on both sides.
     Record(Vec<Step>),
     /// Fields in another order: how to pass over the writer's, then where the reader's come from.
-    Reordered { passes: Vec<OpId>, sources: Vec<Source> },
+    Reordered {
+        passes: Vec<OpId>,
+        sources: Vec<Source>,
+    },
     /// The writer's value has no place.
     NoPlace,
 }
@@ -68,10 +78,21 @@ pub(crate) struct Plan {
 impl Plan {
     /// Resolves what `writer` writes for `reader`.
     pub fn resolve(writer: &Tree, reader: &Tree) -> Result<Plan, SchemaFault> {
-        let mut planner = Planner { writer, reader, ops: Vec::new(), pairs: BTreeMap::new(), passes: BTreeMap::new(), path: Vec::new() };
+        let mut planner = Planner {
+            writer,
+            reader,
+            ops: Vec::new(),
+            pairs: BTreeMap::new(),
+            passes: BTreeMap::new(),
+            path: Vec::new(),
+        };
         let root = planner.pair(writer.root, reader.root)?;
         let identity = planner.identity(root);
-        Ok(Plan { ops: planner.ops, root, identity })
+        Ok(Plan {
+            ops: planner.ops,
+            root,
+            identity,
+        })
     }
 
     /// The plan of a schema's own data.
@@ -107,8 +128,8 @@ impl<'t> Planner<'t> {
     fn resolve(&mut self, writer: NodeId, reader: NodeId) -> Result<OpId, SchemaFault> {
         let (from, into) = (self.writer.node(writer), self.reader.node(reader));
         let op = match (from, into) {
-            (Node::Union(branches), _) => self.from_union(branches, reader)?,
-            (_, Node::Union(branches)) => self.into_union(writer, from, branches)?,
+            (Node::Union(branches), _) => self.writer_union(branches, reader)?,
+            (_, Node::Union(branches)) => self.reader_union(writer, from, branches)?,
             (Node::Null, Node::Null) => Op::Null,
             (Node::Boolean, Node::Boolean) => Op::Boolean,
             (Node::Int(a), Node::Int(b) | Node::Long(b)) => self.same_unit(*a, *b, Op::Int)?,
@@ -126,22 +147,46 @@ impl<'t> Planner<'t> {
                 }
                 Op::Fixed(*n)
             }
-            (Node::Enum { names: a, symbols, .. }, Node::Enum { names: b, symbols: known, default }) => {
+            (
+                Node::Enum {
+                    names: a, symbols, ..
+                },
+                Node::Enum {
+                    names: b,
+                    symbols: known,
+                    default,
+                },
+            ) => {
                 if !b.take(a) {
                     return self.fault("an enum has another name: give the reader's an alias");
                 }
                 let place = |symbol: &String| known.iter().position(|other| other == symbol);
                 let default = default.as_ref().and_then(place);
-                Op::Enum(symbols.iter().map(|symbol| place(symbol).or(default)).collect())
+                Op::Enum(
+                    symbols
+                        .iter()
+                        .map(|symbol| place(symbol).or(default))
+                        .collect(),
+                )
             }
-            (Node::Array(a), Node::Array(b)) => {
-                Op::Array { item: self.at("[]", |planner| planner.pair(*a, *b))?, bytes_min: self.writer.bytes_min(*a) }
-            }
+            (Node::Array(a), Node::Array(b)) => Op::Array {
+                item: self.at("[]", |planner| planner.pair(*a, *b))?,
+                bytes_min: self.writer.bytes_min(*a),
+            },
             (Node::Map(a), Node::Map(b)) => Op::Map {
                 value: self.at("{}", |planner| planner.pair(*a, *b))?,
                 bytes_min: self.writer.bytes_min(*a).saturating_add(1),
             },
-            (Node::Record { names: a, fields: written }, Node::Record { names: b, fields: wanted }) => {
+            (
+                Node::Record {
+                    names: a,
+                    fields: written,
+                },
+                Node::Record {
+                    names: b,
+                    fields: wanted,
+                },
+            ) => {
                 if !b.take(a) {
                     return self.fault("a record has another name: give the reader's an alias");
                 }
@@ -152,19 +197,26 @@ impl<'t> Planner<'t> {
         self.add(op)
     }
 
-    fn same_unit(&self, writer: Option<&str>, reader: Option<&str>, op: Op) -> Result<Op, SchemaFault> {
+    fn same_unit(
+        &self,
+        writer: Option<&str>,
+        reader: Option<&str>,
+        op: Op,
+    ) -> Result<Op, SchemaFault> {
         match (writer, reader) {
             (Some(a), Some(b)) if a != b => self.fault("the logical types have different units"),
             _ => Ok(op),
         }
     }
 
-    fn from_union(&mut self, branches: &[NodeId], reader: NodeId) -> Result<Op, SchemaFault> {
+    fn writer_union(&mut self, branches: &[NodeId], reader: NodeId) -> Result<Op, SchemaFault> {
         let mut ops = Vec::with_capacity(branches.len());
         let mut fault = None;
         for branch in branches {
             match self.pair(*branch, reader) {
                 Ok(op) => ops.push(op),
+                // The type it was meant for is there and cannot read it: nobody ever wants that.
+                Err(error) if self.alike(*branch, reader) => return Err(error),
                 Err(error) => {
                     ops.push(self.add(Op::NoPlace)?);
                     fault = Some(error);
@@ -173,12 +225,23 @@ impl<'t> Planner<'t> {
         }
         match fault {
             // A union of which nothing can be read is a mistake, and better told at once.
-            Some(fault) if ops.iter().all(|op| matches!(self.ops.get(*op), Some(Op::NoPlace))) => Err(fault),
+            Some(fault)
+                if ops
+                    .iter()
+                    .all(|op| matches!(self.ops.get(*op), Some(Op::NoPlace))) =>
+            {
+                Err(fault)
+            }
             _ => Ok(Op::Union(ops)),
         }
     }
 
-    fn into_union(&mut self, writer: NodeId, from: &Node, branches: &[NodeId]) -> Result<Op, SchemaFault> {
+    fn reader_union(
+        &mut self,
+        writer: NodeId,
+        from: &Node,
+        branches: &[NodeId],
+    ) -> Result<Op, SchemaFault> {
         let same = |reader: &Tree, branch: NodeId| match (from, reader.node(branch)) {
             (Node::Fixed { names: a, .. }, Node::Fixed { names: b, .. })
             | (Node::Enum { names: a, .. }, Node::Enum { names: b, .. })
@@ -186,27 +249,58 @@ impl<'t> Planner<'t> {
             (a, b) => std::mem::discriminant(a) == std::mem::discriminant(b),
         };
         let reader = self.reader;
-        let (exact, other): (Vec<_>, Vec<_>) = branches.iter().enumerate().partition(|(_, branch)| same(reader, **branch));
+        let (exact, other): (Vec<_>, Vec<_>) = branches
+            .iter()
+            .enumerate()
+            .partition(|(_, branch)| same(reader, **branch));
+        let mut meant = None;
         for (index, branch) in exact.into_iter().chain(other) {
-            if let Ok(op) = self.pair(writer, *branch) {
-                return Ok(Op::Branch(index, op));
+            match self.pair(writer, *branch) {
+                Ok(op) => return Ok(Op::Branch(index, op)),
+                Err(error) if self.alike(writer, *branch) => meant = Some(error),
+                Err(_) => {}
             }
         }
-        self.fault("no branch of the union takes the type")
+        match meant {
+            Some(error) => Err(error),
+            None => self.fault("no branch of the union takes the type"),
+        }
+    }
+
+    /// Whether the reader's type, or a branch of it, goes by the name of the writer's.
+    fn alike(&self, writer: NodeId, reader: NodeId) -> bool {
+        match (self.writer.node(writer), self.reader.node(reader)) {
+            (_, Node::Union(branches)) => branches.iter().any(|branch| self.alike(writer, *branch)),
+            (Node::Fixed { names: a, .. }, Node::Fixed { names: b, .. })
+            | (Node::Enum { names: a, .. }, Node::Enum { names: b, .. })
+            | (Node::Record { names: a, .. }, Node::Record { names: b, .. }) => b.take(a),
+            _ => false,
+        }
     }
 
     fn record(&mut self, written: &'t [Field], wanted: &'t [Field]) -> Result<Op, SchemaFault> {
         let mut sources = Vec::with_capacity(wanted.len());
         for field in wanted {
             let by_name = written.iter().position(|other| other.name == field.name);
-            let found = by_name.or_else(|| written.iter().position(|other| field.aliases.contains(&other.name)));
-            let source = self.at(&field.name, |planner| match found.and_then(|at| Some((at, written.get(at)?))) {
-                Some((at, other)) => Ok(Source::Field(at, planner.pair(other.node, field.node)?)),
-                None => planner.default(field).map(Source::Default),
+            let found = by_name.or_else(|| {
+                written
+                    .iter()
+                    .position(|other| field.aliases.contains(&other.name))
+            });
+            let source = self.at(&field.name, |planner| {
+                match found.and_then(|at| Some((at, written.get(at)?))) {
+                    Some((at, other)) => {
+                        Ok(Source::Field(at, planner.pair(other.node, field.node)?))
+                    }
+                    None => planner.default(field).map(Source::Default),
+                }
             })?;
             sources.push(source);
         }
-        let passes = written.iter().map(|field| self.pass(field.node)).collect::<Result<Vec<_>, _>>()?;
+        let passes = written
+            .iter()
+            .map(|field| self.pass(field.node))
+            .collect::<Result<Vec<_>, _>>()?;
         let places = sources.iter().filter_map(|source| match source {
             Source::Field(at, _) => Some(*at),
             Source::Default(_) => None,
@@ -219,7 +313,13 @@ impl<'t> Planner<'t> {
             match source {
                 Source::Default(bytes) => steps.push(Step::Default(bytes)),
                 Source::Field(at, op) => {
-                    steps.extend(passes.iter().take(at).skip(next).map(|pass| Step::Pass(*pass)));
+                    steps.extend(
+                        passes
+                            .iter()
+                            .take(at)
+                            .skip(next)
+                            .map(|pass| Step::Pass(*pass)),
+                    );
                     steps.push(Step::Copy(op));
                     next = at + 1;
                 }
@@ -256,12 +356,26 @@ impl<'t> Planner<'t> {
             Node::Text => Op::Text,
             Node::Fixed { size, .. } => Op::Fixed(*size),
             Node::Enum { symbols, .. } => Op::Enum((0..symbols.len()).map(Some).collect()),
-            Node::Array(items) => Op::Array { item: self.pass(*items)?, bytes_min: self.writer.bytes_min(*items) },
-            Node::Map(values) => Op::Map { value: self.pass(*values)?, bytes_min: self.writer.bytes_min(*values).saturating_add(1) },
-            Node::Union(branches) => Op::Union(branches.iter().map(|branch| self.pass(*branch)).collect::<Result<_, _>>()?),
-            Node::Record { fields, .. } => {
-                Op::Record(fields.iter().map(|field| self.pass(field.node).map(Step::Pass)).collect::<Result<_, _>>()?)
-            }
+            Node::Array(items) => Op::Array {
+                item: self.pass(*items)?,
+                bytes_min: self.writer.bytes_min(*items),
+            },
+            Node::Map(values) => Op::Map {
+                value: self.pass(*values)?,
+                bytes_min: self.writer.bytes_min(*values).saturating_add(1),
+            },
+            Node::Union(branches) => Op::Union(
+                branches
+                    .iter()
+                    .map(|branch| self.pass(*branch))
+                    .collect::<Result<_, _>>()?,
+            ),
+            Node::Record { fields, .. } => Op::Record(
+                fields
+                    .iter()
+                    .map(|field| self.pass(field.node).map(Step::Pass))
+                    .collect::<Result<_, _>>()?,
+            ),
         };
         let id = self.add(op)?;
         self.passes.insert(node, id);
@@ -270,13 +384,19 @@ impl<'t> Planner<'t> {
 
     fn add(&mut self, op: Op) -> Result<OpId, SchemaFault> {
         if self.ops.len() >= 4 * SCHEMA_NODES_MAX {
-            return Err(SchemaFault::TooManyTypes { max: SCHEMA_NODES_MAX });
+            return Err(SchemaFault::TooManyTypes {
+                max: SCHEMA_NODES_MAX,
+            });
         }
         self.ops.push(op);
         Ok(self.ops.len() - 1)
     }
 
-    fn at<T>(&mut self, name: &str, then: impl FnOnce(&mut Self) -> Result<T, SchemaFault>) -> Result<T, SchemaFault> {
+    fn at<T>(
+        &mut self,
+        name: &str,
+        then: impl FnOnce(&mut Self) -> Result<T, SchemaFault>,
+    ) -> Result<T, SchemaFault> {
         self.path.push(name.to_owned());
         let result = then(self);
         self.path.pop();
@@ -284,7 +404,10 @@ impl<'t> Planner<'t> {
     }
 
     fn fault<T>(&self, why: &'static str) -> Result<T, SchemaFault> {
-        Err(SchemaFault::Unresolvable { path: self.path.join("."), why })
+        Err(SchemaFault::Unresolvable {
+            path: self.path.join("."),
+            why,
+        })
     }
 
     /// Operations are added after those that they use, so one pass in order sees each after its parts.

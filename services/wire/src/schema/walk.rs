@@ -29,9 +29,19 @@ pub(crate) fn carry(plan: &Plan, bytes: &[u8], bounds: Bounds) -> Result<Vec<u8>
 
 fn run(plan: &Plan, bytes: &[u8], bounds: Bounds, muted: u32) -> Result<Vec<u8>, Undecodable> {
     if bytes.len() > bounds.bytes_max {
-        return Err(Undecodable::TooLarge { max: bounds.bytes_max });
+        return Err(Undecodable::TooLarge {
+            max: bounds.bytes_max,
+        });
     }
-    let mut walk = Walk { plan, all: bytes, rest: bytes, out: Vec::new(), muted, bounds, steps_left: bounds.steps_max };
+    let mut walk = Walk {
+        plan,
+        all: bytes,
+        rest: bytes,
+        out: Vec::new(),
+        muted,
+        bounds,
+        steps_left: bounds.steps_max,
+    };
     walk.value(plan.root)?;
     match walk.rest.len() {
         0 => Ok(walk.out),
@@ -52,7 +62,12 @@ struct Walk<'p, 'b> {
 
 impl<'p, 'b> Walk<'p, 'b> {
     fn value(&mut self, op: OpId) -> Result<(), Undecodable> {
-        self.steps_left = self.steps_left.checked_sub(1).ok_or(Undecodable::TooManyValues { max: self.bounds.steps_max })?;
+        self.steps_left = self
+            .steps_left
+            .checked_sub(1)
+            .ok_or(Undecodable::TooManyValues {
+                max: self.bounds.steps_max,
+            })?;
         match self.plan.op(op) {
             Op::Null => Ok(()),
             Op::Boolean => match self.take(1)? {
@@ -76,7 +91,11 @@ impl<'p, 'b> Walk<'p, 'b> {
             Op::Text => self.text().and_then(|value| self.write_bytes(value)),
             Op::Enum(symbols) => {
                 let index = self.index(Undecodable::Symbol)?;
-                let symbol = symbols.get(index).copied().flatten().ok_or(Undecodable::Symbol)?;
+                let symbol = symbols
+                    .get(index)
+                    .copied()
+                    .flatten()
+                    .ok_or(Undecodable::Symbol)?;
                 self.write_index(symbol)
             }
             Op::Array { item, bytes_min } => self.blocks(*bytes_min, |walk| walk.value(*item)),
@@ -142,13 +161,21 @@ impl<'p, 'b> Walk<'p, 'b> {
     }
 
     /// Blocks of an array or map; each item takes at least `bytes_min` bytes.
-    fn blocks(&mut self, bytes_min: usize, mut item: impl FnMut(&mut Self) -> Result<(), Undecodable>) -> Result<(), Undecodable> {
+    fn blocks(
+        &mut self,
+        bytes_min: usize,
+        mut item: impl FnMut(&mut Self) -> Result<(), Undecodable>,
+    ) -> Result<(), Undecodable> {
         loop {
             let count = self.long()?;
             if count == 0 {
                 return self.write(&[0]);
             }
-            let size = if count < 0 { Some(self.length()?) } else { None };
+            let size = if count < 0 {
+                Some(self.length()?)
+            } else {
+                None
+            };
             let count = count.unsigned_abs();
             let most = match bytes_min {
                 // Items without bytes are bounded by the budget of values.
@@ -171,7 +198,9 @@ impl<'p, 'b> Walk<'p, 'b> {
 
     fn text(&mut self) -> Result<&'b [u8], Undecodable> {
         let bytes = self.bytes()?;
-        std::str::from_utf8(bytes).map(|_| bytes).map_err(|_| Undecodable::Utf8)
+        std::str::from_utf8(bytes)
+            .map(|_| bytes)
+            .map_err(|_| Undecodable::Utf8)
     }
 
     fn bytes(&mut self) -> Result<&'b [u8], Undecodable> {
@@ -188,7 +217,10 @@ impl<'p, 'b> Walk<'p, 'b> {
     }
 
     fn take(&mut self, count: usize) -> Result<&'b [u8], Undecodable> {
-        let (taken, rest) = self.rest.split_at_checked(count).ok_or(Undecodable::Truncated)?;
+        let (taken, rest) = self
+            .rest
+            .split_at_checked(count)
+            .ok_or(Undecodable::Truncated)?;
         self.rest = rest;
         Ok(taken)
     }
@@ -207,7 +239,11 @@ impl<'p, 'b> Walk<'p, 'b> {
                 return Ok((bits >> 1).cast_signed() ^ -(bits & 1).cast_signed());
             }
         }
-        Err(if self.rest.len() < 10 { Undecodable::Truncated } else { Undecodable::Number })
+        Err(if self.rest.len() < 10 {
+            Undecodable::Truncated
+        } else {
+            Undecodable::Number
+        })
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), Undecodable> {
@@ -215,7 +251,9 @@ impl<'p, 'b> Walk<'p, 'b> {
             return Ok(());
         }
         if self.out.len() + bytes.len() > self.bounds.out_max {
-            return Err(Undecodable::Expands { max: self.bounds.out_max });
+            return Err(Undecodable::Expands {
+                max: self.bounds.out_max,
+            });
         }
         if self.out.is_empty() {
             self.out.reserve(self.all.len() + 64);
