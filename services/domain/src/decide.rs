@@ -27,6 +27,14 @@ impl Default for Terms {
     }
 }
 
+impl Terms {
+    /// How long an id stays in the state, counted from the recorded time of its event. A request that is just young
+    /// enough when it is recorded may be repeated for as long as it is accepted, and its own time may lie ahead.
+    pub fn remembered_us(&self) -> Micros {
+        self.dedup_retention_us.saturating_add(self.future_max_us)
+    }
+}
+
 /// What comes of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {

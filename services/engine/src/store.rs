@@ -4,7 +4,7 @@
 //! repaired; every key begins with its partition; key kinds and record layouts are numbered and frozen (fixtures in
 //! `tests`), and a retired number stays reserved. Deliberately not here: the fold itself, and read models.
 
-mod codec;
+pub(crate) mod codec;
 mod digest;
 mod key;
 mod places;
@@ -17,6 +17,9 @@ use domain::state::Key;
 use eventlog::Position;
 
 use crate::kv::{self, Kv, Space, Write};
+
+pub(crate) use places::head_key;
+pub(crate) use record::{put_head, take_head};
 
 pub use digest::{Range, digest};
 pub use key::{StateKey, decode_key, encode_key};

@@ -173,6 +173,16 @@ pub enum Error {
         /// The topic.
         topic: Topic,
     },
+    /// Outcomes are published for one partition at a time, so that their order is one.
+    #[error(
+        "records of {topic} for partition {partition} among those of another: publish each partition by itself"
+    )]
+    PartitionsMixed {
+        /// The topic.
+        topic: Topic,
+        /// The partition of the stranger.
+        partition: u32,
+    },
     /// The ledger keeps everything.
     #[error("nothing is ever removed from {topic}: erase keys instead")]
     NeverRemoved {

@@ -3,9 +3,11 @@
 //!
 //! # Contract
 //! **MUST**
-//! - A record once readable stays, in its place, with its bytes, until it is removed. (On Kafka this takes eligible
-//!   leader replicas, min ISR 2 of 3 and no unclean election; one node promises nothing at power loss.)
-//! - Positions of a topic and partition are dense from 0, and none is used twice.
+//! - A record once readable stays, in its place, with its bytes, until it is removed; if it is durable, on every later
+//!   open too. (On Kafka this takes eligible leader replicas, min ISR 2 of 3 and no unclean election; one node promises
+//!   nothing at power loss.)
+//! - Positions of a topic and partition are dense from 0. None is used twice, except those of records that were not yet
+//!   durable when the log went down: these are lost together with everything that was written after them.
 //! - Staged records are durable no later than any frame appended after they completed; so are submitted ones.
 //! - `Committed` only when the frame is durable and directly follows `at`: it lies at exactly that position.
 //! - A frame is readable only once it is durable. Any other record is readable when it completes.

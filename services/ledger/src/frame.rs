@@ -4,7 +4,7 @@
 //! The builder draws nothing at random and reads no clock; a batch that is built again comes out the same.
 
 use crate::Error;
-use crate::chain::{EventId, Head};
+use crate::chain::{ChainId, EventId, Head};
 use crate::event::{self, Body, NewEvent, SectionEntry, event_type};
 use crate::hash::{self, Hash};
 use crate::record::{self, PREFIX_BYTES, RecordKind};
@@ -82,6 +82,11 @@ impl FrameBuilder {
             rejected: 0,
             lost: false,
         }
+    }
+
+    /// The chain that the frame extends.
+    pub fn chain(&self) -> ChainId {
+        self.head.chain
     }
 
     /// The seq of the event that is pushed next.

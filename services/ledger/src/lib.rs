@@ -23,6 +23,7 @@ pub mod frame;
 pub mod hash;
 pub mod identity;
 pub mod layout;
+pub mod peek;
 mod record;
 pub mod run;
 pub mod seal;
@@ -38,4 +39,5 @@ pub use event::{
 pub use frame::{Coordinate, FRAME_BYTES_MAX, Frame, FrameBuilder};
 pub use hash::Hash;
 pub use record::RecordKind;
+pub use peek::{ledger_id_of, run_head_of};
 pub use run::{InputRange, Run};

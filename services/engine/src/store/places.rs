@@ -32,7 +32,7 @@ fn frame_key(partition: u32, first_seq: u64) -> Vec<u8> {
         .done()
 }
 
-fn head_key(partition: u32, head: &Hash) -> Vec<u8> {
+pub(crate) fn head_key(partition: u32, head: &Hash) -> Vec<u8> {
     let (short, _) = head.0.split_at(16);
     Writer::with_capacity(21)
         .u32(partition)

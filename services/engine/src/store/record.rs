@@ -26,6 +26,7 @@ use ledger::{Hash, Head};
 
 use super::key::StateKey;
 
+pub(crate) use head::{put as put_head, take as take_head};
 pub use surrogate::SurrogateState;
 
 /// What stands under a [`StateKey`].

@@ -1,0 +1,352 @@
+//! Building one frame: take records, decide each on the state as it is after the one before, seal, and close.
+//!
+//! Invariant: the head of the frame is fixed before anything is drawn or staged for it. Nothing here is visible outside
+//! until the log has committed the frame: the draft's fold, keys and answers are dropped with it.
+
+use domain::command::Command;
+use domain::decide::{Decision, decide, reads};
+use domain::event::{Answer as Answered, AnswerKind, Event, RetentionClass};
+use domain::ids::{Micros, Origin};
+use eventlog::{NewRecord, Position, Record, Topic};
+use ledger::layout::KeyCreated;
+use ledger::{Coordinate, FRAME_BYTES_MAX, Frame, FrameBuilder, InputRange, event_type};
+use policy::{PolicySet, ReasonCode};
+
+use super::draw::Drawn;
+use super::intake::Counts;
+use super::understand::{HEADER_FORWARDED, People, Understood};
+use super::{Action, Answer, AnsweredBy, Error, Owner, Phase, Reading, Tag};
+use crate::fold::Fold;
+use crate::keys::{KeyringRecord, queue};
+use crate::kv::Kv;
+use crate::record::{self, Clear, SectionKey};
+use crate::store::Store;
+use crate::view::DecisionView;
+
+/// Room that is kept free in a frame before another record is taken: more than the largest event with the keys that it
+/// may need, so that no drawn value has to be given back.
+const EVENT_BYTES_RESERVE: usize = 300 * 1024;
+
+/// What a frame in flight is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    Claim,
+    Work,
+}
+
+/// A finished frame on its way, with all that follows once it is committed.
+pub(super) struct Batch {
+    pub(super) tag: Tag,
+    pub(super) purpose: Purpose,
+    pub(super) at: Position,
+    pub(super) source: Vec<(Topic, Record)>,
+    pub(super) frame: Frame,
+    pub(super) first_seq: u64,
+    pub(super) ranges: Vec<InputRange>,
+    pub(super) fold: Fold,
+    /// Keyring records with their index among the staged records.
+    pub(super) keyring: Vec<(usize, KeyringRecord)>,
+    /// Where the records were staged, once known.
+    pub(super) staged_at: Vec<Position>,
+    pub(super) drawn: Drawn,
+    pub(super) answers: Vec<Answer>,
+    pub(super) policies: Option<PolicySet>,
+    pub(super) recorded_at_us: Micros,
+    pub(super) next_outcome_no: u64,
+}
+
+/// A frame being built.
+pub(super) struct Draft {
+    builder: FrameBuilder,
+    pub(super) fold: Fold,
+    pub(super) staged: Vec<NewRecord>,
+    pub(super) keyring: Vec<(usize, KeyringRecord)>,
+    pub(super) drawn: Drawn,
+    answers: Vec<Answer>,
+    source: Vec<(Topic, Record)>,
+    counts: Vec<(Topic, u64, Counts)>,
+    policies: Option<PolicySet>,
+    recorded_at_us: Micros,
+    next_outcome_no: u64,
+}
+
+impl Draft {
+    /// Pushes the event that makes a key count.
+    pub(super) fn key_created(&mut self, store: &Store<'_>, tenant: &str, surrogate: [u8; 16], class: u8, key: &SectionKey) -> Result<(), Error> {
+        let created = KeyCreated {
+            tenant: tenant.to_owned(),
+            surrogate,
+            dek_id: key.dek_id,
+            class,
+            period: key.period,
+            dek_commit: key.dek.commit(),
+        };
+        let event = record::fixed(event_type::KEY_CREATED, self.recorded_at_us, created.encode()?);
+        let at = self.builder.push(event)?;
+        self.fold.event(store, at.seq, &Clear::KeyCreated(created))
+    }
+
+    fn push(&mut self, store: &Store<'_>, event: ledger::NewEvent, clear: &Clear) -> Result<Coordinate, Error> {
+        let at = self.builder.push(event)?;
+        self.fold.event(store, at.seq, clear)?;
+        Ok(at)
+    }
+
+    fn count(&mut self, topic: Topic, offset: u64, counted: impl FnOnce(&mut Counts)) {
+        if !self.counts.iter().any(|(known, _, _)| *known == topic) {
+            self.counts.push((topic, 0, Counts::default()));
+        }
+        for (known, to, counts) in &mut self.counts {
+            if *known == topic {
+                *to = offset.saturating_add(1);
+                if topic == Topic::Requests {
+                    counts.requests = counts.requests.saturating_add(1);
+                } else {
+                    counts.non_request = counts.non_request.saturating_add(1);
+                }
+                counted(counts);
+                return;
+            }
+        }
+    }
+}
+
+impl Owner {
+    fn draft(&self, now: Reading) -> Draft {
+        Draft {
+            builder: FrameBuilder::new(&self.head, self.head.writer_epoch),
+            fold: Fold::default(),
+            staged: Vec::new(),
+            keyring: Vec::new(),
+            drawn: Drawn::new(usize::MAX),
+            answers: Vec::new(),
+            source: Vec::new(),
+            counts: Vec::new(),
+            policies: self.policies.clone(),
+            recorded_at_us: self.recorded_at_us.max(now.wall_us),
+            next_outcome_no: self.next_outcome_no,
+        }
+    }
+
+    /// Computes a batch; the crash guard is stored by now.
+    pub(super) fn compute(&mut self, kv: &dyn Kv, now: Reading, out: &mut Vec<Action>) -> Result<(), Error> {
+        if !matches!(self.phase, Phase::Guarded) {
+            return Ok(());
+        }
+        let mut draft = self.draft(now);
+        let mut requests = 0;
+        while draft.builder.len() < self.ctx.limits.batch_events_max
+            && draft.builder.size().saturating_add(EVENT_BYTES_RESERVE) < FRAME_BYTES_MAX
+        {
+            let limits = self.ctx.limits.clone();
+            let Some((topic, record, crashes)) = self.intake.take(requests, &limits) else { break };
+            requests += usize::from(topic == Topic::Requests);
+            self.add(kv, &mut draft, topic, &record, crashes)?;
+            draft.source.push((topic, record));
+            // A bundle that is put in force is compiled from the state, so the frame with its text must be folded first.
+            if topic == Topic::Policies {
+                break;
+            }
+        }
+        out.push(Action::Store(vec![self.intake.unguard()]));
+        self.finish(kv, now, draft, out)
+    }
+
+    fn add(&mut self, kv: &dyn Kv, draft: &mut Draft, topic: Topic, record: &Record, crashes: u32) -> Result<(), Error> {
+        let store = Store::new(kv, self.partition);
+        let understood = self.understand(kv, topic, record, crashes, draft.recorded_at_us)?;
+        let state = draft.fold.fetch(&store, reads(&understood.command))?;
+        let decision = decide(&self.ctx.terms, &state, draft.policies.as_ref(), &understood.command, draft.recorded_at_us)?;
+        let offset = record.position.0;
+        match decision {
+            Decision::Repeat { seq } => {
+                if let Command::Decide(proposal) = &understood.command {
+                    draft.answers.push(Answer { identity: proposal.identity, event: AnsweredBy::Earlier { seq } });
+                }
+                draft.count(topic, offset, |_| {});
+            }
+            Decision::Record(Event::Answer(answer)) => {
+                let decided = answer.kind == AnswerKind::Decided;
+                let origin = Origin { topic: topic.as_str(), partition: self.partition, offset };
+                self.answer(kv, draft, *answer, &origin, understood)?;
+                draft.count(topic, offset, |counts| {
+                    let counter = if decided { &mut counts.decisions } else { &mut counts.rejected };
+                    *counter = counter.saturating_add(1);
+                });
+            }
+            Decision::Record(event) => {
+                let origin = Origin { topic: topic.as_str(), partition: if topic == Topic::Policies { 0 } else { self.partition }, offset };
+                let (sealed, clear) = record::plain(&event, &origin, draft.builder.next_seq(), draft.recorded_at_us)?;
+                draft.push(&store, sealed, &clear)?;
+                if let Event::PolicyActivated { bundle_hash, .. } = &event {
+                    draft.policies = self.ctx.bundles.get(kv, self.partition, bundle_hash)?.ok();
+                }
+                draft.count(topic, offset, |_| {});
+            }
+        }
+        Ok(())
+    }
+
+    fn answer(&mut self, kv: &dyn Kv, draft: &mut Draft, mut answer: Answered, origin: &Origin, understood: Understood) -> Result<(), Error> {
+        let store = Store::new(kv, self.partition);
+        let Understood { bytes, dead_letter, people, framed, .. } = understood;
+        let material = self.material(kv, draft, &answer, &people)?;
+        let outcome_no = draft.next_outcome_no;
+        let (mut sealed, mut clear) = self.seal(draft, &answer, origin, &bytes, &material, outcome_no)?;
+        if !draft.builder.fits(&sealed, &self.intake.ranges(&draft.counts)) {
+            answer = too_large(answer);
+            let people = People::default();
+            let material = self.material(kv, draft, &answer, &people)?;
+            (sealed, clear) = self.seal(draft, &answer, origin, &bytes, &material, outcome_no)?;
+        }
+        let at = draft.push(&store, sealed, &clear)?;
+        if let AnswerKind::Rerouted { partition } = answer.kind {
+            draft.staged.push(self.forward(partition, &framed, &answer)?);
+        } else {
+            draft.next_outcome_no = outcome_no.saturating_add(1);
+        }
+        draft.staged.extend(dead_letter);
+        let view = DecisionView::from_answer(&answer, origin, self.partition, &at, draft.recorded_at_us, outcome_no);
+        draft.answers.push(Answer { identity: answer.identity, event: AnsweredBy::New(Box::new(view)) });
+        Ok(())
+    }
+
+    fn seal(
+        &mut self,
+        draft: &Draft,
+        answer: &Answered,
+        origin: &Origin,
+        bytes: &[u8],
+        material: &record::Material,
+        outcome_no: u64,
+    ) -> Result<(ledger::NewEvent, Clear), Error> {
+        let mut salts = || self.random();
+        Ok(record::seal_answer(record::Sealing {
+            answer,
+            origin,
+            request_bytes: bytes,
+            chain: draft.builder_chain(),
+            seq: draft.builder.next_seq(),
+            recorded_at_us: draft.recorded_at_us,
+            outcome_no,
+            material,
+            salts: &mut salts,
+        })?)
+    }
+
+    /// The same request, for the partition where it belongs.
+    fn forward(&mut self, partition: u32, framed: &[u8], answer: &Answered) -> Result<NewRecord, Error> {
+        let key = answer.request.as_ref().map(|request| {
+            domain::routing::RoutingKey::of(&request.tenant, &request.actor.id, self.ctx.routing).record_key().to_vec()
+        });
+        let nonce = self.random();
+        let mut record = queue::seal_request(&self.ctx.secrets, partition, framed, nonce)?;
+        record.key = key.unwrap_or_default();
+        record.headers.push((HEADER_FORWARDED.to_owned(), self.partition.to_be_bytes().to_vec()));
+        Ok(record)
+    }
+
+    /// Sends a draft on its way: staged records first, if there are any.
+    fn finish(&mut self, kv: &dyn Kv, now: Reading, mut draft: Draft, out: &mut Vec<Action>) -> Result<(), Error> {
+        if draft.builder.is_empty() {
+            self.intake.consumed(&draft.counts, now.wall_us);
+            if !self.intake.must_advance(now.wall_us, &self.ctx.limits) {
+                self.phase = Phase::Running;
+                out.extend(draft.answers.into_iter().map(Action::Answer));
+                return Ok(());
+            }
+            draft.counts.clear();
+            let event = record::fixed(event_type::INPUT_ADVANCED, draft.recorded_at_us, ledger::layout::InputAdvanced.encode()?);
+            draft.builder.push(event)?;
+        }
+        let staged = std::mem::take(&mut draft.staged);
+        let batch = self.seal_frame(kv, draft, Purpose::Work)?;
+        self.send(batch, staged, out);
+        Ok(())
+    }
+
+    /// Closes the frame.
+    fn seal_frame(&mut self, kv: &dyn Kv, draft: Draft, purpose: Purpose) -> Result<Batch, Error> {
+        let store = Store::new(kv, self.partition);
+        let ranges = if purpose == Purpose::Claim { Vec::new() } else { self.intake.ranges(&draft.counts) };
+        let first_seq = self.head.next_seq;
+        let frame = draft.builder.finish(ranges.clone())?;
+        let mut fold = draft.fold;
+        let remembered = self.ctx.terms.remembered_us();
+        fold.close(&store, &ranges, &frame.head, draft.recorded_at_us, draft.next_outcome_no, remembered)?;
+        Ok(Batch {
+            tag: self.tag(),
+            purpose,
+            at: self.position,
+            source: draft.source,
+            frame,
+            first_seq,
+            ranges,
+            fold,
+            keyring: draft.keyring,
+            staged_at: Vec::new(),
+            drawn: draft.drawn,
+            answers: draft.answers,
+            policies: draft.policies,
+            recorded_at_us: draft.recorded_at_us,
+            next_outcome_no: draft.next_outcome_no,
+        })
+    }
+
+    fn send(&mut self, batch: Batch, staged: Vec<NewRecord>, out: &mut Vec<Action>) {
+        if staged.is_empty() {
+            self.append(batch, out);
+        } else {
+            out.push(Action::Stage { tag: batch.tag, records: staged });
+            self.phase = Phase::Staging(Box::new(batch));
+        }
+    }
+
+    pub(super) fn append(&mut self, mut batch: Batch, out: &mut Vec<Action>) {
+        let frame = std::mem::take(&mut batch.frame.bytes);
+        out.push(Action::Append { tag: batch.tag, at: batch.at, frame, events: batch.frame.events.len() });
+        self.phase = Phase::Appending(Box::new(batch));
+    }
+
+    /// Builds and sends the claim that makes this owner the writer.
+    pub(super) fn claim(&mut self, kv: &dyn Kv, now: Reading, out: &mut Vec<Action>) -> Result<(), Error> {
+        let store = Store::new(kv, self.partition);
+        let epoch = self.head.writer_epoch.saturating_add(1);
+        let mut draft = self.draft(now);
+        draft.builder = FrameBuilder::new(&self.head, epoch);
+        let claim = self.claim_layout();
+        draft.push(&store, record::fixed(event_type::WRITER_CLAIMED, draft.recorded_at_us, claim.encode()?), &Clear::Claim(claim))?;
+        let added = record::decision_schema();
+        if draft.fold.get(&store, &crate::store::StateKey::Schema(added.schema_hash))?.is_none() {
+            let event = record::fixed(event_type::SCHEMA_ADDED, draft.recorded_at_us, added.encode()?);
+            draft.push(&store, event, &Clear::SchemaAdded(added))?;
+        }
+        let batch = self.seal_frame(kv, draft, Purpose::Claim)?;
+        self.append(batch, out);
+        Ok(())
+    }
+}
+
+impl Draft {
+    fn builder_chain(&self) -> ledger::ChainId {
+        self.builder.chain()
+    }
+}
+
+/// What is left of an answer whose event would not fit a frame of its own.
+fn too_large(answer: Answered) -> Answered {
+    Answered {
+        kind: AnswerKind::Rejected,
+        outcome: None,
+        reason: ReasonCode::TooLarge,
+        policies: Vec::new(),
+        obligations: Vec::new(),
+        severity: None,
+        explanation: ReasonCode::TooLarge.meaning().to_owned(),
+        detail: "the event would not fit a frame; name fewer subjects or send less context".to_owned(),
+        retention_class: RetentionClass::Ordinary,
+        risk_score: None,
+        request: None,
+        ..answer
+    }
+}

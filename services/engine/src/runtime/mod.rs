@@ -1,0 +1,219 @@
+//! Threads around the owners: one log thread, a few workers, a clock; and how they start and stop.
+//!
+//! Partition p runs on worker p mod n, so decisions use all cores; the log thread executes what the workers ask for, so
+//! that one fsync serves all partitions. tokio is not used here: a loop that must never wait for a scheduler has a
+//! thread of its own, and callers of any runtime wait on a channel.
+
+pub mod clock;
+mod log_thread;
+mod status;
+pub mod waiters;
+mod worker;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+use eventlog::{Done, EventLog, LogReader, NewRecord, ReadLimit};
+
+use crate::kv::Kv;
+use crate::owner::Owner;
+use clock::Clock;
+use log_thread::{LogThread, ToLog};
+pub use status::Statuses;
+use waiters::Waiters;
+use worker::{ToWorker, Worker};
+
+/// What the threads of a process share.
+pub struct Parts {
+    /// The log; the log thread takes it over.
+    pub log: Box<dyn EventLog>,
+    /// State, keyring index and read models.
+    pub kv: Arc<dyn Kv>,
+    /// One owner per partition.
+    pub owners: Vec<Owner>,
+    /// The clock.
+    pub clock: Clock,
+    /// Worker threads, at least 1.
+    pub workers: usize,
+    /// Called with a partition whenever its ledger has grown.
+    pub advanced: Arc<dyn Fn(u32) + Send + Sync>,
+}
+
+/// The running threads.
+pub struct Runtime {
+    to_log: Sender<ToLog>,
+    to_workers: Vec<Sender<ToWorker>>,
+    log: Option<JoinHandle<()>>,
+    workers: Vec<JoinHandle<()>>,
+    /// Who waits for what.
+    pub waiters: Waiters,
+    /// How each partition is.
+    pub statuses: Statuses,
+    /// Reads the log.
+    pub reader: Arc<dyn LogReader>,
+}
+
+/// Ends the process when its thread panics. A partition without its thread would look alive and decide nothing; a
+/// restart recovers from the ledger, and the crash guard finds the record that did it.
+struct CrashOnPanic;
+
+impl Drop for CrashOnPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            tracing::error!("a thread of the engine panicked; ending the process so that it restarts from the ledger");
+            std::process::abort();
+        }
+    }
+}
+
+/// How long the log may take to take a record over before the caller is told that it is busy.
+const SUBMIT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A thread could not be started, or has ended.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The system has none left.
+    #[error("a thread could not be started: {0}; raise the limit of processes for this user")]
+    Thread(#[from] std::io::Error),
+    /// The process is stopping.
+    #[error("the process is stopping")]
+    Stopping,
+    /// The log did not answer.
+    #[error("the log did not take the record within {} s; is the disk full or failing?", SUBMIT_TIMEOUT.as_secs())]
+    Slow,
+    /// The log refused the record.
+    #[error("the log refused the record: {0}")]
+    Refused(eventlog::Error),
+    /// Nobody knows whether the record was written.
+    #[error("the log cannot say whether the record was written; send it again, a repeat is recognised")]
+    Unknown,
+}
+
+impl Runtime {
+    /// Starts the threads. Owners begin when the log assigns their partitions.
+    ///
+    /// # Errors
+    /// `Thread` when the system refuses one.
+    pub fn start(parts: Parts) -> Result<Runtime, Error> {
+        let reader = parts.log.reader();
+        let waiters = Waiters::default();
+        let count = u32::try_from(parts.owners.len()).unwrap_or(u32::MAX);
+        let statuses = Statuses::new(count);
+        let (to_log, from_all) = unbounded();
+        let workers_max = parts.workers.max(1);
+        let channels: Vec<(Sender<ToWorker>, Receiver<ToWorker>)> = (0..workers_max).map(|_| unbounded()).collect();
+        let to_workers: Vec<_> = channels.iter().map(|(sender, _)| sender.clone()).collect();
+        let mut shares: Vec<BTreeMap<u32, Owner>> = (0..workers_max).map(|_| BTreeMap::new()).collect();
+        for owner in parts.owners {
+            let index = usize::try_from(owner.partition()).unwrap_or(0) % workers_max;
+            if let Some(share) = shares.get_mut(index) {
+                share.insert(owner.partition(), owner);
+            }
+        }
+        let mut workers = Vec::new();
+        for (index, (owners, (_, inbox))) in shares.into_iter().zip(channels).enumerate() {
+            let worker = Worker {
+                owners,
+                inbox,
+                log: to_log.clone(),
+                reader: reader.clone(),
+                kv: parts.kv.clone(),
+                clock: parts.clock,
+                waiters: waiters.clone(),
+                statuses: statuses.clone(),
+                advanced: parts.advanced.clone(),
+                read_limit: ReadLimit::default(),
+            };
+            workers.push(std::thread::Builder::new().name(format!("owner-{index}")).spawn(move || {
+                let _crash = CrashOnPanic;
+                worker.run();
+            })?);
+        }
+        let log = LogThread { log: parts.log, inbox: from_all, workers: to_workers.clone(), partitions: count };
+        let log = std::thread::Builder::new().name("log".into()).spawn(move || {
+            let _crash = CrashOnPanic;
+            log.run();
+        })?;
+        Ok(Runtime { to_log, to_workers, log: Some(log), workers, waiters, statuses, reader })
+    }
+
+    /// Hands a record to the log and does not wait.
+    ///
+    /// # Errors
+    /// `Stopping`.
+    pub fn submit(&self, record: NewRecord) -> Result<(), Error> {
+        self.to_log.send(ToLog::Submit { record, done: None }).map_err(|_| Error::Stopping)
+    }
+
+    /// Hands a record to the log and waits for its place.
+    ///
+    /// # Errors
+    /// Every variant but `Thread`.
+    pub fn submit_and_wait(&self, record: NewRecord) -> Result<(u32, eventlog::Position), Error> {
+        let (sender, receiver) = bounded(1);
+        self.to_log.send(ToLog::Submit { record, done: Some(sender) }).map_err(|_| Error::Stopping)?;
+        match receiver.recv_timeout(SUBMIT_TIMEOUT) {
+            Ok(Done::Submitted { partition, position }) => Ok((partition, position)),
+            Ok(Done::Failed(error)) => Err(Error::Refused(error)),
+            Ok(_) => Err(Error::Unknown),
+            Err(_) => Err(Error::Slow),
+        }
+    }
+
+    /// How many operations wait for the log thread.
+    pub fn queued(&self) -> usize {
+        self.to_log.len()
+    }
+
+    /// Runs something on the log thread between two rounds, and waits for it.
+    ///
+    /// # Errors
+    /// `Stopping`.
+    pub fn between_rounds<T: Send + 'static>(&self, work: impl FnOnce(&mut dyn EventLog) -> T + Send + 'static) -> Result<T, Error> {
+        let (sender, receiver) = bounded(1);
+        let work = Box::new(move |log: &mut dyn EventLog| {
+            let _ = sender.send(work(log));
+        });
+        self.to_log.send(ToLog::Between(work)).map_err(|_| Error::Stopping)?;
+        receiver.recv().map_err(|_| Error::Stopping)
+    }
+
+    /// Waits until every partition is owned. Returns what is missing when the time is up.
+    pub fn wait_until_running(&self, timeout: Duration) -> Vec<String> {
+        let deadline = Instant::now() + timeout;
+        loop {
+            let missing = self.statuses.not_running();
+            if missing.is_empty() || Instant::now() >= deadline {
+                return missing;
+            }
+            std::thread::park_timeout(Duration::from_millis(2));
+        }
+    }
+
+    /// Stops the workers, then the log thread, which makes durable what has completed.
+    pub fn stop(&mut self) {
+        for worker in &self.to_workers {
+            let _ = worker.send(ToWorker::Stop);
+        }
+        for worker in self.workers.drain(..) {
+            if worker.join().is_err() {
+                tracing::error!("a worker thread ended with a panic; its partitions were not served any more");
+            }
+        }
+        let _ = self.to_log.send(ToLog::Stop);
+        if let Some(log) = self.log.take()
+            && log.join().is_err()
+        {
+            tracing::error!("the log thread ended with a panic");
+        }
+    }
+}
+
+impl Drop for Runtime {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}

@@ -1,0 +1,131 @@
+//! Who waits for the answer to which request.
+//!
+//! A repeat of a request in flight joins the one that is there instead of going through the log again. Entries are
+//! found by the request's keyed identity and not by its place in the log, so that an answer that is only found by
+//! reading on (after an unknown append) reaches whoever waits.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use domain::command::Identity;
+use tokio::sync::oneshot;
+
+use crate::view::DecisionView;
+
+/// What a waiting caller is told.
+#[derive(Clone, Debug)]
+pub enum Told {
+    /// The event was committed just now.
+    New(Arc<DecisionView>),
+    /// The event stands in the ledger already: read it.
+    Earlier {
+        /// Its place.
+        seq: u64,
+    },
+}
+
+type Waiting = HashMap<[u8; 32], Vec<Entry>>;
+
+struct Entry {
+    mac: [u8; 32],
+    listeners: Vec<(u64, oneshot::Sender<Told>)>,
+}
+
+#[derive(Default)]
+struct Inner {
+    waiting: Waiting,
+    next_id: u64,
+    count: usize,
+}
+
+/// All waiting callers of a process.
+#[derive(Clone, Default)]
+pub struct Waiters(Arc<Mutex<Inner>>);
+
+/// A place in the queue; leaving it unregisters.
+pub struct Listener {
+    waiters: Waiters,
+    identity: Identity,
+    id: u64,
+    receiver: oneshot::Receiver<Told>,
+}
+
+impl Waiters {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Registers. The flag says whether the caller is the first, who has to submit.
+    pub fn register(&self, identity: Identity) -> (Listener, bool) {
+        let (sender, receiver) = oneshot::channel();
+        let mut inner = self.lock();
+        let id = inner.next_id;
+        inner.next_id = id.wrapping_add(1);
+        inner.count = inner.count.saturating_add(1);
+        let entries = inner.waiting.entry(identity.key).or_default();
+        let first = match entries.iter_mut().find(|entry| entry.mac == identity.mac) {
+            Some(entry) => {
+                entry.listeners.push((id, sender));
+                false
+            }
+            None => {
+                entries.push(Entry { mac: identity.mac, listeners: vec![(id, sender)] });
+                true
+            }
+        };
+        drop(inner);
+        (Listener { waiters: self.clone(), identity, id, receiver }, first)
+    }
+
+    /// Tells everybody who waits for this request and body.
+    pub fn tell(&self, identity: &Identity, told: &Told) {
+        let mut inner = self.lock();
+        let Some(entries) = inner.waiting.get_mut(&identity.key) else { return };
+        let Some(index) = entries.iter().position(|entry| entry.mac == identity.mac) else { return };
+        let entry = entries.swap_remove(index);
+        if entries.is_empty() {
+            inner.waiting.remove(&identity.key);
+        }
+        inner.count = inner.count.saturating_sub(entry.listeners.len());
+        drop(inner);
+        for (_, listener) in entry.listeners {
+            // Whoever has stopped waiting asks by id later.
+            let _ = listener.send(told.clone());
+        }
+    }
+
+    /// How many callers wait.
+    pub fn count(&self) -> usize {
+        self.lock().count
+    }
+
+    fn leave(&self, identity: &Identity, id: u64) {
+        let mut inner = self.lock();
+        let mut left = 0;
+        if let Some(entries) = inner.waiting.get_mut(&identity.key) {
+            for entry in entries.iter_mut() {
+                let before = entry.listeners.len();
+                entry.listeners.retain(|(known, _)| *known != id);
+                left += before.saturating_sub(entry.listeners.len());
+            }
+            entries.retain(|entry| !entry.listeners.is_empty());
+            if entries.is_empty() {
+                inner.waiting.remove(&identity.key);
+            }
+        }
+        inner.count = inner.count.saturating_sub(left);
+    }
+}
+
+impl Listener {
+    /// Waits for the answer; none when the process stops before there is one.
+    pub async fn told(&mut self) -> Option<Told> {
+        (&mut self.receiver).await.ok()
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.waiters.leave(&self.identity, self.id);
+    }
+}
