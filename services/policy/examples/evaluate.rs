@@ -90,7 +90,7 @@ fn bundle(count: usize) -> Bundle {
         ("schema.cedarschema".to_owned(), schema.into_bytes()),
         ("all.cedar".to_owned(), policies(count).into_bytes()),
     ]);
-    Bundle::parse(&BundleSource { files }).unwrap_or_else(|faults| panic!("{faults:?}"))
+    Bundle::parse(&BundleSource { files }).unwrap()
 }
 
 fn requests() -> Vec<Facts> {
@@ -99,7 +99,7 @@ fn requests() -> Vec<Facts> {
             tenant: format!("t-{}", n % 20),
             actor: Actor {
                 id: format!("agent-{n}"),
-                kind: if n % 3 == 0 {
+                kind: if n.is_multiple_of(3) {
                     ActorKind::Person
                 } else {
                     ActorKind::Agent
@@ -119,7 +119,7 @@ fn requests() -> Vec<Facts> {
             risk_class: RiskClass::Limited,
             risk_score: Some(u8::try_from(n % 100).unwrap()),
             confidence_percent: Some(90),
-            amount: (n % 2 == 0).then(|| Amount {
+            amount: n.is_multiple_of(2).then(|| Amount {
                 minor_units: 1_000 * n as i64,
                 currency: *b"EUR",
             }),
@@ -128,7 +128,10 @@ fn requests() -> Vec<Facts> {
             approved: false,
             subject_count: 1,
             recorded_at_us: 1_750_000_000_000_000,
-            context: BTreeMap::from([("internal".to_owned(), ContextValue::Bool(n % 2 == 0))]),
+            context: BTreeMap::from([(
+                "internal".to_owned(),
+                ContextValue::Bool(n.is_multiple_of(2)),
+            )]),
         })
         .collect()
 }

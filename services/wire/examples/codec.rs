@@ -1,7 +1,7 @@
 //! Prints what encoding and decoding a typical request costs, in nanoseconds per request, one thread.
 //!
 //! `cargo run --release -p wire --example codec`
-#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stdout)]
 
 use std::collections::BTreeMap;
 use std::hint::black_box;

@@ -38,7 +38,7 @@ pub(crate) enum Purpose {
 
 impl Purpose {
     #[cfg(test)]
-    const ALL: [Purpose; 5] =
+    pub(super) const ALL: [Purpose; 5] =
         [Purpose::TenantKek, Purpose::Wrap, Purpose::DeadLetterKek, Purpose::DeadLetter, Purpose::Queue];
 
     /// One length byte, then the text.

@@ -17,6 +17,9 @@ use crate::fault::{Fault, FaultCode, Text};
 /// The schema that every bundle is validated against, together with its own.
 pub const VOCABULARY: &str = include_str!("vocabulary.cedarschema");
 
+/// Where a schema in JSON form keeps the type of the free facts.
+const TENANT_FACTS: &str = "/commonTypes/TenantFacts";
+
 /// Type of a free fact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FactKind {
@@ -86,7 +89,7 @@ pub(crate) fn parse(
     };
     let own = check_shape(&json, text, faults);
     let facts = own.map(|own| tenant_facts(own, text, faults));
-    let declared_facts = own.is_some_and(|own| !own["commonTypes"]["TenantFacts"].is_null());
+    let declared_facts = own.and_then(|own| own.pointer(TENANT_FACTS)).is_some();
     if faults.len() > before {
         return None;
     }
@@ -186,7 +189,7 @@ fn check_shape<'a>(json: &'a Value, text: Text<'_>, faults: &mut Vec<Fault>) -> 
         let takes_resource = applies["resourceTypes"]
             .as_array()
             .is_some_and(|types| types.iter().all(|t| t == "Resource"));
-        if !pure_group && !(takes_context && takes_resource) {
+        if !(pure_group || (takes_context && takes_resource)) {
             faults.push(text.fault(
                 find(text, name),
                 FaultCode::Schema,
@@ -203,11 +206,10 @@ fn tenant_facts(
     text: Text<'_>,
     faults: &mut Vec<Fault>,
 ) -> BTreeMap<String, FactKind> {
-    let declared = &own["commonTypes"]["TenantFacts"];
     let mut facts = BTreeMap::new();
-    if declared.is_null() {
+    let Some(declared) = own.pointer(TENANT_FACTS) else {
         return facts;
-    }
+    };
     let Some(attributes) = declared["attributes"].as_object() else {
         faults.push(text.fault(
             find(text, "TenantFacts"),

@@ -102,7 +102,8 @@ mod tests {
 
     #[test]
     fn statements_end_at_semicolons_outside_strings_and_comments() {
-        let check = |text: &str, expected: &[(usize, usize, &[(&str, usize)])]| {
+        type Expected<'a> = (usize, usize, &'a [(&'a str, usize)]);
+        let check = |text: &str, expected: &[Expected<'_>]| {
             let found = split(text);
             assert_eq!(found.len(), expected.len(), "{text}");
             for (statement, (start, end, annotations)) in found.iter().zip(expected) {

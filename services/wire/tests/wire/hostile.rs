@@ -24,10 +24,10 @@ fn long(value: i64) -> Vec<u8> {
     let mut rest = ((value << 1) ^ (value >> 63)) as u64;
     let mut bytes = Vec::new();
     while rest > 0x7f {
-        bytes.push(rest as u8 | 0x80);
+        bytes.push(rest.to_le_bytes()[0] | 0x80);
         rest >>= 7;
     }
-    bytes.push(rest as u8);
+    bytes.push(rest.to_le_bytes()[0]);
     bytes
 }
 

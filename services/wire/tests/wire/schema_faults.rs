@@ -5,13 +5,15 @@ use wire::{Limits, RequestReader, SchemaFault, SchemaId, limits, request_schema}
 
 use crate::foreign::{definition, definitions};
 
+type Expected = fn(&SchemaFault) -> bool;
+
 fn add(document: &str) -> Result<(), SchemaFault> {
     RequestReader::new(Limits::default())
         .unwrap()
         .add(SchemaId(5), document)
 }
 
-fn check(name: &str, change: fn(&mut Json), expected: fn(&SchemaFault) -> bool) {
+fn check(name: &str, change: fn(&mut Json), expected: Expected) {
     let mut document: Json = serde_json::from_str(request_schema()).unwrap();
     change(&mut document);
     let fault = add(&document.to_string()).expect_err(name);
@@ -92,7 +94,7 @@ fn what_is_dangerous() {
     let recursive = json!({"type": "record", "name": "List", "fields": [{"name": "next", "type": ["null", "List"]}]});
     let mutual = json!({"type": "record", "name": "A", "fields": [{"name": "b", "type":
         {"type": "record", "name": "B", "fields": [{"name": "a", "type": {"type": "array", "items": "A"}}]}}]});
-    let cases: [(&str, String, fn(&SchemaFault) -> bool); 9] = [
+    let cases: [(&str, String, Expected); 9] = [
         (
             "recursive",
             with(recursive),
