@@ -42,11 +42,13 @@ pub use progress::{Progress, Standing, WaitError};
 pub use rebuild::{Rebuilt, digest, rebuild};
 pub use requests::Requests;
 pub use statistics::{Counted, Hour, Statistics, Totals};
-pub use threads::{Digest, Followers, Waker};
+pub use threads::{Digest, Followers, Waker, chains};
 
 pub(crate) use threads::{measured, wait_for};
 
+pub(crate) use conservation::input_of;
 pub(crate) use cursor::load as load_cursor;
+pub(crate) use decisions::{acting, find_id, mark_of, short, tenants};
 pub(crate) use outcomes::frames_from as outcome_frames_from;
 pub(crate) use requests::find as find_request;
 
@@ -164,7 +166,10 @@ impl Default for Settings {
     }
 }
 
-/// Every follower there is, in the order of their names.
+/// Names of all followers, in their order.
+pub const NAMES: [&str; 5] = ["conservation", "decisions", "outcomes", "requests", "statistics"];
+
+/// Every follower there is, in the order of [`NAMES`].
 pub fn all(settings: &Settings) -> Vec<Arc<dyn Follower>> {
     vec![
         Arc::new(Conservation),

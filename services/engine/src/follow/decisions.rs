@@ -5,16 +5,18 @@
 //! hashes: a few rows too many pass, none too few, and the reader compares the event itself.
 //!
 //! Frozen: [`Space::Decisions`], keys `u32 partition ‖ u8 order ‖ term ‖ u64 time ‖ u64 seq`; orders: 1 by time alone
-//! (no term), 2 by tenant and action, 3 by tenant and outcome (8 bytes of a hash); and `u32 partition ‖ 0 ‖ tenant` for
-//! each tenant seen. [`Space::Actors`], keys `u32 partition ‖ 16 surrogate ‖ u64 time ‖ u64 seq`. Values: [`Marks`], 15
-//! bytes. Times have their sign bit turned, so that they order as bytes.
+//! (no term), 2 by tenant and action, 3 by tenant and outcome (8 bytes of a hash). [`Space::Actors`], keys
+//! `u32 partition ‖ 16 surrogate ‖ u64 time ‖ u64 seq`. Values: [`Marks`], 15 bytes. Times have their sign bit turned, so
+//! that they order as bytes. Further in [`Space::Decisions`]: `u32 partition ‖ 0 ‖ tenant` for each tenant seen, and
+//! `u32 partition ‖ 4 ‖ first 8 bytes of the event id` → `u64 seq`; the whole id follows from the seq and is compared.
 
 use sha3::{Digest, Sha3_256};
 
+use ledger::EventId;
 use ledger::layout::{Facts, Outcome};
 
 use super::{Batch, Error, Follower, Frame};
-use crate::kv::Space;
+use crate::kv::{Kv, Space, after_prefix};
 use crate::record::numbers;
 use crate::store::codec::{Reader, Writer};
 
@@ -28,6 +30,7 @@ const TENANTS: u8 = 0;
 const BY_TIME: u8 = 1;
 const BY_ACTION: u8 = 2;
 const BY_OUTCOME: u8 = 3;
+const BY_ID: u8 = 4;
 
 /// What a row says about its event: enough to drop nearly all that a filter does not want.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,6 +152,8 @@ impl Follower for Decisions {
                 batch.put(stream.space, stream.key(&at), marks.clone());
             }
             batch.put(Space::Decisions, tenant_key(frame.partition, tenant), Vec::new());
+            let id = id_key(frame.partition, &body.event_id);
+            batch.put(Space::Decisions, id, body.seq.to_be_bytes().to_vec());
         }
         Ok(())
     }
@@ -162,11 +167,48 @@ fn tenant_key(partition: u32, tenant: &str) -> Vec<u8> {
         .done()
 }
 
-/// The range of [`tenant_key`]s and what to cut off to get the name.
-pub(crate) fn tenants_range(partition: u32) -> (Vec<u8>, Vec<u8>, usize) {
+/// At most `limit` tenants that events of `partition` name.
+///
+/// # Errors
+/// [`Error::Kv`], or [`Error::Model`].
+pub(crate) fn tenants(kv: &dyn Kv, partition: u32, limit: usize) -> Result<Vec<String>, Error> {
     let from = tenant_key(partition, "");
-    let cut = from.len();
-    (from.clone(), crate::kv::after_prefix(&from), cut)
+    let rows = kv.scan(Space::Decisions, &from, &after_prefix(&from), limit, false)?;
+    let names = rows.iter().map(|(key, _)| {
+        let name = key.get(from.len()..).and_then(|name| std::str::from_utf8(name).ok());
+        name.map(str::to_owned).ok_or(Error::Model {
+            name: NAME,
+            partition,
+        })
+    });
+    names.collect()
+}
+
+fn id_key(partition: u32, id: &EventId) -> Vec<u8> {
+    let (short, _) = id.0.split_at(8);
+    Writer::with_capacity(13)
+        .u32(partition)
+        .u8(BY_ID)
+        .bytes(short)
+        .done()
+}
+
+/// The seq of the event in `partition` whose id begins as this one does.
+///
+/// # Errors
+/// [`Error::Kv`], or [`Error::Model`].
+pub(crate) fn find_id(kv: &dyn Kv, partition: u32, id: &EventId) -> Result<Option<u64>, Error> {
+    let found = kv.get(Space::Decisions, &id_key(partition, id))?;
+    found
+        .map(|bytes| {
+            let mut reader = Reader::new(&bytes);
+            let seq = reader.u64();
+            seq.and_then(|seq| reader.end(seq)).ok_or(Error::Model {
+                name: NAME,
+                partition,
+            })
+        })
+        .transpose()
 }
 
 /// Where an event stands in the order of all answers: by time, then partition, then seq.
@@ -183,12 +225,22 @@ pub struct Entry {
 /// One order of one partition: a run of keys in the order of time and seq.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stream {
-    pub(crate) partition: u32,
-    pub(crate) space: Space,
+    partition: u32,
+    space: Space,
     prefix: Vec<u8>,
 }
 
 impl Stream {
+    /// Its partition.
+    pub(crate) fn partition(&self) -> u32 {
+        self.partition
+    }
+
+    /// The space that its keys are in.
+    pub(crate) fn space(&self) -> Space {
+        self.space
+    }
+
     fn by(partition: u32, order: u8, term: &[u8]) -> Stream {
         let prefix = Writer::with_capacity(29)
             .u32(partition)

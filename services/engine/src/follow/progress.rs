@@ -36,7 +36,7 @@ pub struct Standing {
 }
 
 impl Standing {
-    pub(super) fn of(name: &'static str, cursor: &Cursor) -> Standing {
+    pub(crate) fn of(name: &'static str, cursor: &Cursor) -> Standing {
         Standing {
             name,
             partition: cursor.head.chain.partition,

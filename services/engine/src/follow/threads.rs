@@ -15,6 +15,7 @@ use ledger::ChainId;
 use super::advance::{advance, stands_on};
 use super::rebuild::forget;
 use super::{Cursor, Error, Follower, Halt, Progress, Settings, Standing, WaitError, all, cursor, digest, frame};
+use crate::datadir::Deployment;
 use crate::kv::Kv;
 
 /// Followers at work.
@@ -34,6 +35,7 @@ struct Shared {
 }
 
 struct Partition {
+    chain: ChainId,
     tracks: Vec<Track>,
     failures: u32,
     not_before: Option<Instant>,
@@ -95,6 +97,16 @@ impl Waker {
     }
 }
 
+/// The chains of a deployment, one for each partition.
+pub fn chains(deployment: &Deployment) -> Vec<ChainId> {
+    let chain = |partition| ChainId {
+        ledger_id: deployment.ledger_id,
+        partition,
+        chain_epoch: deployment.chain_epoch,
+    };
+    (0..deployment.partitions).map(chain).collect()
+}
+
 /// What a follower derived from a partition, as one number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Digest {
@@ -111,7 +123,15 @@ impl Followers {
     ///
     /// # Errors
     /// A cursor cannot be read, or a thread not be started.
-    pub fn start(
+    pub fn start(kv: Arc<dyn Kv>, log: Arc<dyn LogReader>, deployment: &Deployment) -> Result<Followers, Error> {
+        Followers::with(kv, log, chains(deployment), Settings::default())
+    }
+
+    /// As [`start`](Self::start), of these chains and with these settings.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn with(
         kv: Arc<dyn Kv>,
         log: Arc<dyn LogReader>,
         chains: impl IntoIterator<Item = ChainId>,
@@ -138,6 +158,7 @@ impl Followers {
                 tracks.push(track);
             }
             partitions.push(Mutex::new(Partition {
+                chain,
                 tracks,
                 failures: 0,
                 not_before: None,
@@ -228,8 +249,8 @@ impl Followers {
         self.known(name)?;
         for partition in &self.shared.partitions {
             let mut partition = lock(partition);
+            let chain = partition.chain;
             for track in partition.tracks.iter_mut().filter(|track| track.follower.name() == name) {
-                let chain = track.cursor.head.chain;
                 self.shared.kv.write(forget(&*track.follower, chain.partition))?;
                 track.cursor = Cursor::start(chain);
                 track.checked = true;
@@ -401,6 +422,10 @@ impl Shared {
             }
             let step = advance(&group, &cursor, &*self.log, &*self.kv, &self.settings)?;
             more |= step.halt.is_none() && step.cursor.position < step.tail;
+            // Nothing to tell while nothing happens: those who wait would be woken fifty times a second for it.
+            if step.cursor == cursor && step.halt.is_none() && partition.failures == 0 {
+                continue;
+            }
             for track in &mut partition.tracks {
                 if group.iter().any(|follower| follower.name() == track.follower.name()) {
                     track.cursor = step.cursor.clone();
