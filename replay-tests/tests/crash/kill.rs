@@ -23,10 +23,11 @@ fn rounds() -> usize {
 
 fn body(id: &str) -> Value {
     let number: u64 = id.rsplit('-').next().and_then(|n| n.parse().ok()).unwrap_or(0);
+    let action = ["read_file", "send_email", "delete_file", "send_money"][(number % 4) as usize];
     let mut body = json!({
         "request_id": id,
         "actor": {"id": format!("agent-{}", number % 23), "kind": "agent"},
-        "action": ["read_file", "send_email", "delete_file", "send_money"][(number % 4) as usize],
+        "action": action,
         "risk_class": "minimal",
         // Fixed, so that a repeat has the same body. Inside the retention of ids.
         "occurred_at": started_at(),
