@@ -221,12 +221,13 @@ impl World {
         RoutingKey::of(&tenant, &actor, Routing::Actor).partition(self.deployment.partitions)
     }
 
-    /// Commits each request in its partition, one frame a partition.
+    /// Commits each request in its partition, one frame a partition, all at one time.
     pub(crate) fn commit(&mut self, asks: &[Ask]) {
+        self.now_us += 1_000;
         for partition in 0..self.deployment.partitions {
             let here: Vec<Ask> = asks.iter().filter(|ask| self.right(ask) == partition).cloned().collect();
             if !here.is_empty() {
-                self.commit_in(partition, &here, 0);
+                self.commit_now(partition, &here, 0);
             }
         }
     }
@@ -234,6 +235,10 @@ impl World {
     /// Commits one frame, with so many repeats consumed along with it.
     pub(crate) fn commit_in(&mut self, partition: u32, asks: &[Ask], repeats: u64) {
         self.now_us += 1_000;
+        self.commit_now(partition, asks, repeats);
+    }
+
+    fn commit_now(&mut self, partition: u32, asks: &[Ask], repeats: u64) {
         let (bytes, views) = self.frame(partition, asks, repeats);
         self.store(partition, bytes);
         self.views.extend(views);
