@@ -20,7 +20,7 @@ pub fn bundle() -> BundleSource {
     let files = [
         (
             "manifest.toml",
-            "format = 1\nname = \"simulation\"\nversion = \"1\"\ndescription = \"all three outcomes\"\nmode = \"strict\"\nschema = \"schema.cedarschema\"\n\
+            "format = 1\nname = \"simulation\"\nversion = \"1.0.0\"\ndescription = \"all three outcomes\"\nmode = \"strict\"\nschema = \"schema.cedarschema\"\n\
              policies = [\"policies.cedar\"]\nroles = []\ndata_classes = []\n",
         ),
         (
@@ -72,6 +72,28 @@ pub fn all(world: &World, figures: &mut Figures) -> Result<(), String> {
         let identity = engine::owner::identify(&index, &routing, &request, &bytes).map_err(|error| error.to_string())?;
         let decided = answers.get(&identity.key).copied().unwrap_or(0);
         if decided != 1 {
+            if std::env::var_os("SIM_TRACE").is_some() {
+                for chain in &world.chains {
+                    for topic in [Topic::Requests] {
+                        for record in world.log.read(topic, chain.partition, Position::ZERO, ReadLimit { records: usize::MAX, bytes: usize::MAX }).unwrap() {
+                            println!("left in {topic:?} {}: {} headers {:?}", chain.partition, record.position, record.headers.len());
+                        }
+                    }
+                    let key = engine::store::StateKey::Input { topic: "requests".into(), partition: chain.partition };
+                    println!("covered {:?} of tail {:?}", Store::new(world.last_state(), chain.partition).get(&key), world.log.tail(Topic::Requests, chain.partition));
+                    let mut head = Head::genesis(*chain);
+                    for record in world.log.read(Topic::Ledger, chain.partition, Position::ZERO, ReadLimit { records: usize::MAX, bytes: usize::MAX }).unwrap() {
+                        if let Ok(frame) = accept(&head, &record.value) {
+                            head = frame.head.clone();
+                            for event in &frame.events {
+                                if let Ok(facts) = engine::record::facts(event) && facts.request_key == identity.key {
+                                    println!("p{} seq {} type {} offset {}", chain.partition, event.body.seq, event.body.event_type, facts.input_offset);
+                                }
+                            }
+                        }
+                    }
+                }
+            }
             return Err(format!("I1: {actor} {id} was decided {decided} times"));
         }
         let recorded = conflicts.iter().filter(|(key, _)| *key == identity.key).count();
@@ -96,7 +118,7 @@ fn partition(
     let log: &dyn LogReader = &world.log;
     let fresh = MemoryKv::default();
     let store = Store::new(&fresh, chain.partition);
-    let mut verifier = ledger::verify::Verifier::new();
+    let mut verifier = ledger::verify::log::LogVerifier::new(chain.ledger_id, chain.chain_epoch, Vec::new());
     let mut so_far = FoldedTo { head: Head::genesis(chain), recorded_at_us: 0, next_outcome_no: 0 };
     let mut heads = BTreeSet::from([chain.genesis()]);
     let mut covered = 0;

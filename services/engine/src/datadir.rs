@@ -16,7 +16,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use domain::routing::Routing;
-use ledger::LedgerId;
+use ledger::{ChainId, LedgerId};
 use rustix::fs::{FlockOperation, flock};
 
 /// The newest layout of the directory that this program knows.
@@ -93,6 +93,13 @@ pub struct Deployment {
     pub routing: Routing,
     /// Raised on repartitioning.
     pub chain_epoch: u32,
+}
+
+impl Deployment {
+    /// The chain of one partition.
+    pub fn chain(&self, partition: u32) -> ChainId {
+        ChainId { ledger_id: self.ledger_id, partition, chain_epoch: self.chain_epoch }
+    }
 }
 
 /// A data directory, held by this process until dropped.

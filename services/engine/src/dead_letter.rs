@@ -37,8 +37,11 @@ pub fn seal(secrets: &Secrets, partition: u32, letter: &DeadLetter, nonce: Nonce
     let clear = letter.encode()?;
     let period = secrets.period();
     let key = secrets.dead_letter(period)?;
-    let ciphertext = xaes::seal(&key.0, &nonce, &data(period, partition), &clear)
-        .map_err(|_| KeyError::TooLong { what: "a dead letter", len: clear.len(), max: VALUE_BYTES_MAX })?;
+    let ciphertext = xaes::seal(&key.0, &nonce, &data(period, partition), &clear).map_err(|_| KeyError::TooLong {
+        what: "a dead letter",
+        len: clear.len(),
+        max: VALUE_BYTES_MAX,
+    })?;
     let mut sealed = Vec::with_capacity(1 + 4 + NONCE_BYTES + ciphertext.len());
     sealed.push(LAYOUT);
     sealed.extend_from_slice(&period.to_be_bytes());
@@ -104,7 +107,10 @@ mod tests {
         assert_eq!(hex::encode(&sealed), VECTOR);
         assert!(open(&secrets, 3, &sealed).unwrap() == letter());
         assert!(matches!(open(&secrets, 4, &sealed), Err(Error::Keys(KeyError::Refused { .. }))), "another partition");
-        assert!(matches!(open(&Secrets::in_memory(2), 3, &sealed), Err(Error::Keys(KeyError::Refused { .. }))), "another KEK");
+        assert!(
+            matches!(open(&Secrets::in_memory(2), 3, &sealed), Err(Error::Keys(KeyError::Refused { .. }))),
+            "another KEK"
+        );
         for len in 0..sealed.len() {
             assert!(open(&secrets, 3, &sealed[..len]).is_err(), "cut to {len} bytes");
         }

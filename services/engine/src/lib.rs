@@ -9,11 +9,14 @@
 
 pub mod datadir;
 pub mod dead_letter;
+pub mod export;
 pub mod fold;
 pub mod follow;
 pub mod keys;
 pub mod kv;
+pub mod letters;
 pub mod metrics;
+pub mod offline;
 pub mod owner;
 pub mod reader;
 pub mod record;
@@ -21,4 +24,5 @@ pub mod replay;
 pub mod runtime;
 pub mod settings;
 pub mod store;
+pub mod system;
 pub mod view;

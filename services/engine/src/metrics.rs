@@ -1,11 +1,28 @@
-//! Names.
-/// a
+//! Names of the metrics that this crate emits, each at one place.
+//!
+//! Type, unit, help and label values stand in the binary's table (`lexecon::telemetry::metrics`), which a test compares
+//! with a scrape in both directions. Labels never hold anything from a request: every value is from a closed list.
+//! What can be asked of a running system (lag, heads, queue depth, readiness) is sampled by the binary, not counted here.
+
+use crate::view::DecisionView;
+
+/// Counter of answered requests, by `outcome` (permit, deny, escalate, none) and `reason` (names of `ReasonCode`).
+pub const DECISIONS: &str = "lexecon_decisions_total";
+/// Counter of frames in a partition's log that are no part of its chain, by `partition`.
 pub const LEDGER_STRAYS: &str = "lexecon_ledger_strays_total";
-/// a
+/// Histogram of bytes of frames that were sent to the log.
 pub const FRAME_BYTES: &str = "lexecon_frame_bytes";
-/// a
+/// Histogram of the seconds from handing a frame to the log to its answer.
 pub const APPEND_SECONDS: &str = "lexecon_append_seconds";
-/// a
+/// Counter of frames that were not answered as committed, by `answer` (conflict, unknown).
+pub const APPENDS_REFUSED: &str = "lexecon_appends_refused_total";
+/// Histogram of the seconds of one round of the log that had frames in it: both syncs, write-ahead log and head anchor.
+pub const SYNC_SECONDS: &str = "lexecon_log_sync_seconds";
+/// Histogram of events of committed frames.
 pub const BATCH_EVENTS: &str = "lexecon_batch_events";
-/// a
-pub fn answered(_: &crate::view::DecisionView) {}
+
+/// Counts an event that answers a request, once it is committed.
+pub fn answered(view: &DecisionView) {
+    let outcome = view.outcome.map_or("none", policy::Outcome::as_str);
+    metrics::counter!(DECISIONS, "outcome" => outcome, "reason" => view.reason.as_str()).increment(1);
+}

@@ -18,6 +18,7 @@ use ledger::{Accepted, ChainId, FrameBuilder, Head, NewEvent, Section, StoredEve
 use policy::{EVALUATOR_VERSION, PolicySet, ReasonCode};
 
 use crate::dead_letter;
+use crate::follow;
 use crate::fold::{Fold, FoldedTo};
 use crate::keys::Keyring;
 use crate::kv::Kv;
@@ -89,6 +90,9 @@ pub enum ReplayError {
     /// State, keys or sealing.
     #[error(transparent)]
     Engine(#[from] Error),
+    /// A read model.
+    #[error("read models: {0}")]
+    Follow(#[from] follow::Error),
     /// A frame does not belong to the ledger.
     #[error("partition {partition}, position {position}: {refused}; verify the ledger first")]
     Refused {

@@ -35,6 +35,8 @@ pub struct Settings {
     pub log: eventlog::embedded::Settings,
     /// State and read models.
     pub kv: crate::kv::rocks::Settings,
+    /// The followers.
+    pub follow: crate::follow::Settings,
 }
 
 impl Settings {
@@ -54,6 +56,7 @@ impl Settings {
             lag_events_max: 200_000,
             start_timeout: Duration::from_secs(60),
             kv: crate::kv::rocks::Settings::default(),
+            follow: crate::follow::Settings::default(),
         }
     }
 }

@@ -16,7 +16,7 @@ use domain::request::limits::REQUEST_BYTES_MAX;
 use domain::routing::RoutingKey;
 use eventlog::embedded::{Backup, Embedded};
 use eventlog::{EventLog, LogReader, NewRecord, Position, Topic};
-use ledger::{ChainId, LedgerId};
+use ledger::LedgerId;
 use policy::{Bundle, BundleSource};
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
@@ -55,6 +55,9 @@ pub enum StartError {
     /// State and read models.
     #[error("state: {0}")]
     Kv(#[from] crate::kv::Error),
+    /// Read models.
+    #[error("read models: {0}")]
+    Follow(#[from] crate::follow::Error),
     /// A thread.
     #[error(transparent)]
     Runtime(#[from] runtime::Error),
@@ -246,11 +249,12 @@ impl System {
         must_be_this_ledger(log_reader.as_ref(), &deployment)?;
         let kv = Arc::new(RocksKv::open(&data.state(), &settings.kv)?);
         let reader = Reader::new(kv.clone(), log_reader.clone(), secrets.clone(), &deployment);
-        let followers = Followers::start(kv.clone(), log_reader.clone(), &deployment)?;
+        let followers = Followers::with(kv.clone(), log_reader.clone(), crate::follow::chains(&deployment), settings.follow.clone())?;
+        reader.follow(&followers);
         let ctx = Arc::new(context(&settings, &deployment, secrets.clone(), log_reader.clone())?);
         let mut owners = Vec::new();
         for partition in 0..deployment.partitions {
-            let chain = ChainId { ledger_id: deployment.ledger_id, partition, chain_epoch: deployment.chain_epoch };
+            let chain = deployment.chain(partition);
             owners.push(Owner::new(ctx.clone(), chain, ChaCha20Rng::from_seed(random()?)));
         }
         let wake = followers.waker();
@@ -454,6 +458,16 @@ impl System {
     /// The followers of this process.
     pub fn followers(&self) -> &Followers {
         &self.followers
+    }
+
+    /// Reads the log.
+    pub fn log(&self) -> &Arc<dyn LogReader> {
+        &self.runtime.reader
+    }
+
+    /// Dead letters.
+    pub fn letters(&self) -> crate::letters::Letters<'_> {
+        crate::letters::Letters::new(self.runtime.reader.as_ref(), &self.secrets, self.kv.as_ref(), self.deployment().partitions)
     }
 
     /// What the deployment is.

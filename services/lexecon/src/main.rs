@@ -1,2 +1,10 @@
-//! The binary.
-fn main() {}
+//! The process: reads the command line and ends with the exit code of what it did.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use lexecon::cli::{self, Cli};
+
+fn main() -> ExitCode {
+    cli::run(Cli::parse()).into()
+}

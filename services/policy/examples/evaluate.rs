@@ -1,7 +1,7 @@
 //! Measures evaluation on one thread: `cargo run --release -p policy --example evaluate [PROBES]`.
 //!
 //! Synthetic bundles of 10, 200 and 2,000 policies, spread over tenants, actions, roles and data classes as bundles of
-//! organisations are. Each tenant has ten of them. Prints microseconds per decision (10th, 50th and 99th percentile of batches), how many policies the
+//! organisations are; ten that all concern one action; and the shipped bundles on the facts of their own tests. Each tenant has ten of them. Prints microseconds per decision (10th, 50th and 99th percentile of batches), how many policies the
 //! index put before Cedar, and how long compiling takes.
 #![allow(
     clippy::unwrap_used,
@@ -11,6 +11,7 @@
 )]
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::time::Instant;
 
 use policy::facts::{Actor, ActorKind, Amount, ContextValue, Facts, Resource, RiskClass};
@@ -31,10 +32,11 @@ const CLASSES: [&str; 4] = ["public", "internal", "personal", "secret"];
 const BATCH: usize = 100;
 
 /// A policy set of `count` policies. The first ten speak about every tenant, the others about one each.
-fn policies(count: usize) -> String {
+/// `dense`: all of them speak about one action, so that every one is a candidate of every request.
+fn policies(count: usize, dense: bool) -> String {
     let mut out = String::new();
     for n in 0..count {
-        let action = ACTIONS[n % ACTIONS.len()];
+        let action = ACTIONS[if dense { 0 } else { n % ACTIONS.len() }];
         let role = ROLES[n % ROLES.len()];
         let tenant = if n < 10 {
             "principal".to_owned()
@@ -66,7 +68,7 @@ fn policies(count: usize) -> String {
     out
 }
 
-fn bundle(count: usize) -> Bundle {
+fn bundle(count: usize, dense: bool) -> Bundle {
     let list = |names: &[&str]| {
         names
             .iter()
@@ -88,7 +90,7 @@ fn bundle(count: usize) -> Bundle {
     let files = BTreeMap::from([
         ("manifest.toml".to_owned(), manifest.into_bytes()),
         ("schema.cedarschema".to_owned(), schema.into_bytes()),
-        ("all.cedar".to_owned(), policies(count).into_bytes()),
+        ("all.cedar".to_owned(), policies(count, dense).into_bytes()),
     ]);
     Bundle::parse(&BundleSource { files }).unwrap()
 }
@@ -136,53 +138,100 @@ fn requests() -> Vec<Facts> {
         .collect()
 }
 
-#[expect(clippy::disallowed_methods, reason = "a measurement reads the clock")]
+/// A bundle that the project ships, measured on the facts of its own tests.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a measurement reads the bundle that the project ships"
+)]
+fn shipped(name: &str) -> Bundle {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../compliance/bundles")
+        .join(name);
+    let mut files = BTreeMap::new();
+    for dir in ["", "policies", "tests"] {
+        for entry in std::fs::read_dir(root.join(dir)).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_file() {
+                let name = path
+                    .strip_prefix(&root)
+                    .unwrap()
+                    .to_str()
+                    .unwrap()
+                    .to_owned();
+                files.insert(name, std::fs::read(&path).unwrap());
+            }
+        }
+    }
+    Bundle::parse(&BundleSource { files }).unwrap()
+}
+
 fn main() {
     let batches: usize = std::env::args()
         .nth(1)
         .and_then(|n| n.parse().ok())
         .unwrap_or(300);
-    let requests = requests();
     println!(
-        "policies | compile ms | considered | p10 µs | p50 µs | p99 µs | permit deny escalate"
+        "bundle | policies | compile ms | considered | p10 µs | p50 µs | p99 µs | permit deny escalate"
     );
     for count in [10, 200, 2_000] {
-        let bundle = bundle(count);
-        let started = Instant::now();
-        let set = bundle.compile();
-        let compile_ms = started.elapsed().as_millis();
-        let mut outcomes: BTreeMap<&str, usize> = BTreeMap::new();
-        let mut considered = 0;
-        for facts in &requests {
-            let explanation = set.explain(facts);
-            considered += explanation.first_stratum + explanation.oversight_stratum;
-            *outcomes
-                .entry(explanation.verdict.outcome.as_str())
-                .or_default() += 1;
-        }
-        let mut per_decision_ns: Vec<u128> = Vec::with_capacity(batches);
-        for batch in 0..batches {
-            let started = Instant::now();
-            for n in 0..BATCH {
-                let verdict = set.evaluate(&requests[(batch * BATCH + n) % requests.len()]);
-                assert!(!verdict.explanation.is_empty());
-            }
-            per_decision_ns.push(started.elapsed().as_nanos() / BATCH as u128);
-        }
-        per_decision_ns.sort_unstable();
-        let at = |percent: usize| {
-            per_decision_ns[(per_decision_ns.len() - 1) * percent / 100] as f64 / 1_000.0
-        };
-        let share = |outcome: &str| outcomes.get(outcome).copied().unwrap_or(0);
-        println!(
-            "{count:8} | {compile_ms:10} | {:10.1} | {:6.1} | {:6.1} | {:6.1} | {} {} {}",
-            considered as f64 / requests.len() as f64,
-            at(10),
-            at(50),
-            at(99),
-            share("permit"),
-            share("deny"),
-            share("escalate")
-        );
+        measure("spread", &bundle(count, false), &requests(), batches);
     }
+    let one_action: Vec<Facts> = requests()
+        .into_iter()
+        .map(|facts| Facts {
+            action: ACTIONS[0].to_owned(),
+            ..facts
+        })
+        .collect();
+    measure("dense", &bundle(10, true), &one_action, batches);
+    for name in ["enterprise-general", "eu-ai-act"] {
+        let bundle = shipped(name);
+        let given: Vec<Facts> = bundle
+            .tests()
+            .iter()
+            .map(|case| case.given.clone())
+            .collect();
+        measure(name, &bundle, &given, batches);
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a measurement reads the clock")]
+fn measure(name: &str, bundle: &Bundle, requests: &[Facts], batches: usize) {
+    let started = Instant::now();
+    let set = bundle.compile();
+    let compile_ms = started.elapsed().as_millis();
+    let mut outcomes: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut considered = 0;
+    for facts in requests {
+        let explanation = set.explain(facts);
+        considered += explanation.first_stratum + explanation.oversight_stratum;
+        *outcomes
+            .entry(explanation.verdict.outcome.as_str())
+            .or_default() += 1;
+    }
+    let mut per_decision_ns: Vec<u128> = Vec::with_capacity(batches);
+    for batch in 0..batches {
+        let started = Instant::now();
+        for n in 0..BATCH {
+            let verdict = set.evaluate(&requests[(batch * BATCH + n) % requests.len()]);
+            assert!(!verdict.explanation.is_empty());
+        }
+        per_decision_ns.push(started.elapsed().as_nanos() / BATCH as u128);
+    }
+    per_decision_ns.sort_unstable();
+    let at = |percent: usize| {
+        per_decision_ns[(per_decision_ns.len() - 1) * percent / 100] as f64 / 1_000.0
+    };
+    let share = |outcome: &str| outcomes.get(outcome).copied().unwrap_or(0);
+    println!(
+        "{name} | {} | {compile_ms} | {:.1} | {:.1} | {:.1} | {:.1} | {} {} {}",
+        bundle.policies().len(),
+        considered as f64 / requests.len() as f64,
+        at(10),
+        at(50),
+        at(99),
+        share("permit"),
+        share("deny"),
+        share("escalate")
+    );
 }

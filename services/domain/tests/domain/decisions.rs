@@ -70,7 +70,7 @@ fn policies() -> PolicySet {
     let files = [
         (
             "manifest.toml",
-            "format = 1\nname = \"table\"\nversion = \"1\"\ndescription = \"for a table\"\nmode = \"strict\"\nschema = \"schema.cedarschema\"\n\
+            "format = 1\nname = \"table\"\nversion = \"1.0.0\"\ndescription = \"for a table\"\nmode = \"strict\"\nschema = \"schema.cedarschema\"\n\
              policies = [\"policies.cedar\"]\nroles = []\ndata_classes = []\n",
         ),
         (

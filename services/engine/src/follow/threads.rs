@@ -99,12 +99,7 @@ impl Waker {
 
 /// The chains of a deployment, one for each partition.
 pub fn chains(deployment: &Deployment) -> Vec<ChainId> {
-    let chain = |partition| ChainId {
-        ledger_id: deployment.ledger_id,
-        partition,
-        chain_epoch: deployment.chain_epoch,
-    };
-    (0..deployment.partitions).map(chain).collect()
+    (0..deployment.partitions).map(|partition| deployment.chain(partition)).collect()
 }
 
 /// What a follower derived from a partition, as one number.

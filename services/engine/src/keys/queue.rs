@@ -7,9 +7,9 @@
 
 use eventlog::{NewRecord, Record, Topic};
 
+use super::Error;
 use super::secrets::{Purpose, QUEUE_FILE, Secrets};
 use super::xaes::{self, NONCE_BYTES, Nonce};
-use super::Error;
 
 /// Name of the header that marks a sealed request.
 pub const SEALED_HEADER: &str = "sealed";
@@ -117,5 +117,6 @@ mod tests {
     }
 
     /// Computed by another implementation (Python, `cryptography`) from the text above.
-    const VECTOR: &str = "015252525252525252525252525252525252525252525252527418392f24939002ca5f2c894169e09fc289d9eacd930c2553";
+    const VECTOR: &str =
+        "015252525252525252525252525252525252525252525252527418392f24939002ca5f2c894169e09fc289d9eacd930c2553";
 }

@@ -66,6 +66,7 @@ pub(super) struct Intake {
     inputs: Vec<InputQueue>,
     crashed: Option<Crashed>,
     guarded: Crashed,
+    checked_us: Micros,
 }
 
 impl Intake {
@@ -83,7 +84,7 @@ impl Intake {
             behind: true,
             reading: false,
         };
-        Intake { partition, inputs: TOPICS.map(input).into(), crashed: None, guarded: Crashed::default() }
+        Intake { partition, inputs: TOPICS.map(input).into(), crashed: None, guarded: Crashed::default(), checked_us: 0 }
     }
 
     /// Every input: topic and partition of it.
@@ -139,6 +140,18 @@ impl Intake {
         input.push(records, limits);
         input.behind = input.behind || input.next < tail.0;
         Ok(())
+    }
+
+    /// Reads idle inputs again now and then. A push is a hint: a write that was answered `Unknown` may be there without
+    /// one.
+    pub(super) fn recheck(&mut self, now_us: Micros, limits: &Limits) {
+        if now_us.saturating_sub(self.checked_us) < limits.recheck_us {
+            return;
+        }
+        self.checked_us = now_us;
+        for input in &mut self.inputs {
+            input.behind |= input.queue.is_empty();
+        }
     }
 
     /// Asks for what lags behind and has room.

@@ -81,6 +81,8 @@ pub struct Limits {
     pub backoff_max_us: Micros,
     /// How long consumed offsets may stay without an event that covers them. Microseconds.
     pub input_advance_us: Micros,
+    /// How often an idle input is read again, should a push have been lost. Microseconds.
+    pub recheck_us: Micros,
     /// Crashes on one offset after which it is set aside without decoding.
     pub crashes_max: u32,
     /// Section keys kept in memory per partition.
@@ -96,6 +98,7 @@ impl Default for Limits {
             backoff_first_us: 20_000,
             backoff_max_us: 10_000_000,
             input_advance_us: 10 * 60 * 1_000_000,
+            recheck_us: 500_000,
             crashes_max: 3,
             cached_keys_max: 4096,
         }
@@ -447,6 +450,7 @@ impl Owner {
         match self.phase {
             Phase::Waiting { until_us } if now.wall_us >= until_us => self.read_ledger(out),
             Phase::Yielded { until_us, .. } if now.wall_us >= until_us => self.read_ledger(out),
+            Phase::Running => self.intake.recheck(now.wall_us, &self.ctx.limits),
             _ => {}
         }
     }

@@ -60,7 +60,12 @@ impl LogThread {
                     Err(_) => break,
                 }
             }
+            let syncs = waiting.values().any(|one| matches!(one, Waiting::Append { .. }));
+            let since = Instant::now();
             let completions = self.log.poll(Duration::ZERO);
+            if syncs {
+                metrics::histogram!(names::SYNC_SECONDS).record(since.elapsed().as_secs_f64());
+            }
             self.complete(completions, &mut waiting);
             if stop {
                 if let Err(error) = self.log.flush() {
@@ -118,6 +123,11 @@ impl LogThread {
                 }
                 (Some(Waiting::Append { partition, tag, since }), done) => {
                     metrics::histogram!(names::APPEND_SECONDS).record(since.elapsed().as_secs_f64());
+                    match &done {
+                        Done::Conflict => metrics::counter!(names::APPENDS_REFUSED, "answer" => "conflict").increment(1),
+                        Done::Unknown => metrics::counter!(names::APPENDS_REFUSED, "answer" => "unknown").increment(1),
+                        _ => {}
+                    }
                     self.send(partition, Input::Completed { tag, done });
                 }
                 (Some(Waiting::Remove), Done::Removed) => {}

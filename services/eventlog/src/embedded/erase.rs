@@ -16,12 +16,13 @@ use rocksdb::{BottommostLevelCompaction, CompactOptions, FlushOptions};
 use super::{fault, store::Store};
 use crate::{Error, Topic};
 
-/// Files are unlinked in the background, within milliseconds, unless a reader still has them open.
-const UNLINK_WAIT_MAX: Duration = Duration::from_secs(10);
+/// Files are unlinked in the background, within milliseconds, unless a reader or a backup still needs them.
+pub(super) const UNLINK_WAIT_MAX: Duration = Duration::from_secs(1);
 const UNLINK_LOOK_EVERY: Duration = Duration::from_millis(2);
 
-/// Erases what was removed from [`Topic::Keys`] before the call.
-pub(super) fn erase(store: &Store) -> Result<(), Error> {
+/// Erases what was removed from [`Topic::Keys`] before the call. False if files that hold it still exist after the wait,
+/// because a backup is being taken: then the removal must be repeated.
+pub(super) fn erase(store: &Store, unlink_wait_max: Duration) -> Result<bool, Error> {
     flush(store)?;
     let keys = store.family(Topic::Keys)?;
     let mut options = CompactOptions::default();
@@ -36,12 +37,12 @@ pub(super) fn erase(store: &Store) -> Result<(), Error> {
         .filter(|file| file.column_family_name == Topic::Keys.as_str());
     let deletions: u64 = keys.map(|file| file.num_deletions).sum();
     if deletions > 0 {
-        return Err(incomplete(
-            store,
-            &format!("{deletions} removed keys are still in its files"),
-        ));
+        return Err(Error::Storage {
+            path: store.directory.clone(),
+            detail: format!("{deletions} removed keys are still in files after a compaction"),
+        });
     }
-    await_unlinked(store)
+    await_unlinked(store, Instant::now() + unlink_wait_max)
 }
 
 /// Writes all memtables to files at one place of the write-ahead log, which begins a new one.
@@ -58,18 +59,18 @@ pub(super) fn flush(store: &Store) -> Result<(), Error> {
         .map_err(|error| store.fault(&error))
 }
 
-fn await_unlinked(store: &Store) -> Result<(), Error> {
-    let deadline = Instant::now() + UNLINK_WAIT_MAX;
+fn await_unlinked(store: &Store, deadline: Instant) -> Result<bool, Error> {
     loop {
         let left = obsolete(store)?;
         if left.is_empty() {
-            return Ok(());
+            return Ok(true);
         }
         if Instant::now() >= deadline {
-            return Err(incomplete(
-                store,
-                &format!("{} still exist", left.join(", ")),
-            ));
+            tracing::warn!(
+                files = left.join(", "),
+                "removed keys are in files that are still in use"
+            );
+            return Ok(false);
         }
         std::thread::sleep(UNLINK_LOOK_EVERY);
     }
@@ -104,9 +105,32 @@ fn obsolete(store: &Store) -> Result<Vec<String>, Error> {
     Ok(obsolete)
 }
 
-fn incomplete(store: &Store, detail: &str) -> Error {
-    Error::Storage {
-        path: store.directory.clone(),
-        detail: format!("erasure is incomplete: {detail}"),
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use rocksdb::WriteBatch;
+
+    use super::*;
+    use crate::embedded::{open::open, settings::Settings};
+
+    #[test]
+    fn files_that_a_backup_holds_are_no_erasure() {
+        let data = tempfile::tempdir().unwrap();
+        let (store, _anchor) = open(&Settings::at(data.path())).unwrap();
+        let change = |change: &dyn Fn(&mut WriteBatch)| {
+            let mut batch = WriteBatch::default();
+            change(&mut batch);
+            store.write(batch, false).unwrap();
+        };
+        let keys = store.family(Topic::Keys).unwrap();
+        change(&|batch| batch.put_cf(keys, b"a", b"secret"));
+        flush(&store).unwrap();
+        // As a backup does while it copies.
+        store.db.disable_file_deletions().unwrap();
+        change(&|batch| batch.delete_cf(keys, b"a"));
+        assert_eq!(Ok(false), erase(&store, Duration::from_millis(20)));
+        store.db.enable_file_deletions().unwrap();
+        change(&|batch| batch.delete_cf(keys, b"a"));
+        assert_eq!(Ok(true), erase(&store, UNLINK_WAIT_MAX));
     }
 }

@@ -3,7 +3,7 @@
 //! RocksDB gives a kind and a sentence; the sentence is all that tells a full disk from a missing right or a lock, so it
 //! is looked into here and nowhere else.
 
-use std::{io, path::Path};
+use std::{fs, io, path::Path};
 
 use rocksdb::ErrorKind;
 
@@ -27,8 +27,11 @@ pub(super) fn of_io(path: &Path, error: &io::Error) -> Error {
 
 /// An error of the database in `directory`.
 pub(super) fn of_rocksdb(directory: &Path, error: &rocksdb::Error) -> Error {
-    let detail = error.to_string();
+    let mut detail = error.to_string();
     let path = directory.to_path_buf();
+    if error.kind() == ErrorKind::Corruption {
+        detail.push_str(&suspects(directory, &detail));
+    }
     let says = |sentence: &str| detail.contains(sentence);
     if says("lock ") && says("LOCK") {
         return Error::Locked { directory: path };
@@ -56,4 +59,19 @@ pub(super) fn of_rocksdb(directory: &Path, error: &rocksdb::Error) -> Error {
         },
         _ => Error::Storage { path, detail },
     }
+}
+
+/// RocksDB names the file of a damaged table or MANIFEST, but not of a damaged write-ahead log.
+fn suspects(directory: &Path, detail: &str) -> String {
+    if [".sst", ".log", "MANIFEST", "CURRENT", "WAL"]
+        .iter()
+        .any(|named| detail.contains(named))
+    {
+        return String::new();
+    }
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let mut logs: Vec<String> = names.filter(|name| name.ends_with(".log")).collect();
+    logs.sort_unstable();
+    format!(" in the write-ahead log {}", logs.join(" or "))
 }

@@ -20,7 +20,7 @@ use super::{
     store::{Bounds, Store},
 };
 use crate::{
-    Completion, Done, Error, NewRecord, Position, Removal, Topic,
+    Completion, Done, Error, NewRecord, Position, Removal, Ticket, Topic,
     queue::{Append, Remove, Round, Write},
 };
 
@@ -34,7 +34,8 @@ pub(super) struct Prepared {
     frames: WriteBatch,
     bounds: BTreeMap<(Topic, u32), Bounds>,
     heads: BTreeMap<u32, anchor::FrameHash>,
-    erased: bool,
+    /// Removals of keys: `Removed` only when they are gone from the medium.
+    erasures: Vec<Ticket>,
     completions: Vec<Completion>,
 }
 
@@ -50,7 +51,7 @@ pub(super) fn prepare(
         frames: WriteBatch::default(),
         bounds: BTreeMap::new(),
         heads: BTreeMap::new(),
-        erased: false,
+        erasures: Vec::new(),
         completions: round.refused,
     };
     for write in round.writes {
@@ -69,7 +70,7 @@ pub(super) fn prepare(
 impl Prepared {
     /// Executes the plan. After an error nothing is known.
     pub(super) fn execute(
-        self,
+        mut self,
         store: &Store,
         shared: &Shared,
         write_anchor: impl FnOnce(&Mark) -> Result<(), Error>,
@@ -83,8 +84,12 @@ impl Prepared {
             write_anchor(&mark)?;
             *shared.mark() = mark;
         }
-        if self.erased {
-            erase::erase(store)?;
+        if !self.erasures.is_empty() && !erase::erase(store, erase::UNLINK_WAIT_MAX)? {
+            for completion in &mut self.completions {
+                if self.erasures.contains(&completion.ticket) {
+                    completion.done = Done::Unknown;
+                }
+            }
         }
         for ((topic, partition), bounds) in self.bounds {
             shared.set_bounds(topic, partition, bounds);
@@ -136,7 +141,8 @@ impl Prepared {
             Removal::Below(end) => {
                 let (start, end) = (bounds.start, end.min(bounds.tail).max(bounds.start));
                 bounds.start = end;
-                if end.0 - start.0 > POINT_DELETIONS_MAX {
+                // Keys always by point deletions: they are what the erasure counts afterwards.
+                if end.0 - start.0 > POINT_DELETIONS_MAX && topic != Topic::Keys {
                     let (from, to) = (rows::key(partition, start), rows::key(partition, end));
                     self.ordinary.delete_range_cf(family, from, to);
                 } else {
@@ -147,7 +153,9 @@ impl Prepared {
                 }
             }
         }
-        self.erased |= topic == Topic::Keys;
+        if topic == Topic::Keys {
+            self.erasures.push(ticket);
+        }
         self.completions.push(Completion {
             ticket,
             done: Done::Removed,

@@ -1,24 +1,19 @@
-//! The database: how it is opened, what is refused while it is, and what is read from it.
+//! The database: its identity, where its partitions end, what is read from it, and whether it agrees with its anchor.
 //!
 //! Facts that shaped this, each repeated by a test: RocksDB's default recovery mode drops synced records after one
-//! damaged byte and opens; with a missing CURRENT and `create_if_missing` it starts afresh over an existing database,
-//! so creating is allowed only where there is none; a truncated last record of the write-ahead log or the MANIFEST reads
-//! as a crash in any mode, which is what the anchor is for.
+//! damaged byte and opens; a truncated last record of the write-ahead log or the MANIFEST reads as a crash in any mode,
+//! which is what the anchor is for.
 
-use std::{
-    fs, io,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use rocksdb::{
-    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType,
-    DBRecoveryMode, Options, ReadOptions, WriteBatch, WriteBufferManager, WriteOptions,
+    Cache, ColumnFamily, ColumnFamilyDescriptor, DB, Options, ReadOptions, WriteBatch, WriteOptions,
 };
 
 use super::{
     anchor::{self, Head, Mark},
-    fault, rows,
-    settings::{Compression, Settings},
+    fault, options, rows,
+    settings::Settings,
 };
 use crate::{Error, Position, ReadLimit, Record, Topic};
 
@@ -42,21 +37,14 @@ impl Store {
     pub(super) fn open(settings: &Settings, fresh: bool) -> Result<Self, Error> {
         let directory = settings.directory.clone();
         let fault = |error: rocksdb::Error| fault::of_rocksdb(&directory, &error);
-        let options = database_options(settings, fresh).map_err(fault)?;
+        let cache = Cache::new_lru_cache(settings.memory_bytes_max);
+        let options = options::database(settings, &cache, fresh).map_err(fault)?;
         if !fresh {
             refuse_strange_families(&options, &directory)?;
         }
-        let cache = Cache::new_lru_cache(settings.memory_bytes_max);
-        let mut options = options;
-        // Charged to the cache, so that one number bounds memtables and blocks together.
-        options.set_write_buffer_manager(&WriteBufferManager::new_write_buffer_manager_with_cache(
-            settings.memory_bytes_max / 2,
-            false,
-            cache.clone(),
-        ));
         let names = ["default"].into_iter().chain(Topic::ALL.map(Topic::as_str));
         let families = names
-            .map(|name| ColumnFamilyDescriptor::new(name, family_options(settings, &cache)))
+            .map(|name| ColumnFamilyDescriptor::new(name, options::family(settings, &cache)))
             .collect::<Vec<_>>();
         let db = DB::open_cf_descriptors(&options, &directory, families).map_err(fault)?;
         Self {
@@ -104,12 +92,21 @@ impl Store {
     }
 
     fn initialised(mut self) -> Result<Self, Error> {
-        for topic in Topic::ALL {
-            let mut rows = self.db.raw_iterator_cf(self.family(topic)?);
+        let names = ["default"].into_iter().chain(Topic::ALL.map(Topic::as_str));
+        for name in names {
+            let family = self
+                .db
+                .cf_handle(name)
+                .ok_or_else(|| self.damaged(&format!("column family {name} is missing")))?;
+            let mut rows = self.db.raw_iterator_cf(family);
             rows.seek_to_first();
             rows.status().map_err(|error| self.fault(&error))?;
             if rows.valid() {
-                return Err(self.damaged("there are records but the row \"format\" is missing"));
+                let detail = format!("a database with rows in {name} and no row \"format\"");
+                return Err(Error::Foreign {
+                    directory: self.directory.clone(),
+                    detail,
+                });
             }
         }
         let mut id = [0; 16];
@@ -342,43 +339,6 @@ impl Store {
     }
 }
 
-/// Whether a database may be made here: there is none, and nothing else either.
-pub(super) fn is_fresh(directory: &Path) -> Result<bool, Error> {
-    let fault = |error: io::Error| fault::of_io(directory, &error);
-    let mut strange = None;
-    let mut holds_data = false;
-    for entry in fs::read_dir(directory).map_err(fault)? {
-        let name = entry
-            .map_err(fault)?
-            .file_name()
-            .to_string_lossy()
-            .into_owned();
-        if name == "CURRENT" {
-            return Ok(false);
-        }
-        let ours = ["LOCK", "LOG", "IDENTITY", "MANIFEST-", "OPTIONS-"];
-        let data = name.ends_with(".sst") || name.ends_with(".log");
-        holds_data |= data;
-        if !data && !name.ends_with(".dbtmp") && !ours.iter().any(|prefix| name.starts_with(prefix))
-        {
-            strange = Some(name);
-        }
-    }
-    let directory = directory.to_path_buf();
-    match strange {
-        Some(name) => Err(Error::Foreign {
-            directory,
-            detail: format!("the file {name}"),
-        }),
-        None if holds_data => Err(Error::Damaged {
-            directory,
-            detail: "the file CURRENT is missing".to_owned(),
-        }),
-        // Empty, or a first start that was killed before it had made anything.
-        None => Ok(true),
-    }
-}
-
 fn refuse_strange_families(options: &Options, directory: &Path) -> Result<(), Error> {
     let found =
         DB::list_cf(options, directory).map_err(|error| fault::of_rocksdb(directory, &error))?;
@@ -393,46 +353,4 @@ fn refuse_strange_families(options: &Options, directory: &Path) -> Result<(), Er
             ),
         }),
     }
-}
-
-fn database_options(settings: &Settings, fresh: bool) -> Result<Options, rocksdb::Error> {
-    // What the Rust interface has no call for. No resumption behind our back: after a failed write we reopen and look.
-    let mut options = Options::default()
-        .get_options_from_string("track_and_verify_wals=true;max_bgerror_resume_count=0")?;
-    options.create_if_missing(fresh);
-    // The first start may have been killed between two families.
-    options.create_missing_column_families(true);
-    options.set_paranoid_checks(true);
-    options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
-    options.set_track_and_verify_wals_in_manifest(true);
-    // All families are flushed at one place of the write-ahead log, so no cut of it leaves one ahead of another.
-    options.set_atomic_flush(true);
-    options.set_max_total_wal_size(settings.wal_bytes_max);
-    options.set_max_open_files(i32::try_from(settings.open_files_max).unwrap_or(i32::MAX));
-    options.set_max_background_jobs(2);
-    options.set_bytes_per_sync(1 << 20);
-    options.set_max_manifest_file_size(4 << 20);
-    options.set_keep_log_file_num(4);
-    options.set_max_log_file_size(1 << 20);
-    options.set_stats_dump_period_sec(0);
-    Ok(options)
-}
-
-fn family_options(settings: &Settings, cache: &Cache) -> Options {
-    let compression = |compression| match compression {
-        Compression::Off => DBCompressionType::None,
-        Compression::Lz4 => DBCompressionType::Lz4,
-        Compression::Zstd => DBCompressionType::Zstd,
-    };
-    let mut blocks = BlockBasedOptions::default();
-    blocks.set_block_cache(cache);
-    blocks.set_format_version(6);
-    blocks.set_cache_index_and_filter_blocks(true);
-    blocks.set_pin_l0_filter_and_index_blocks_in_cache(true);
-    let mut options = Options::default();
-    options.set_block_based_table_factory(&blocks);
-    options.set_write_buffer_size(settings.write_buffer_bytes);
-    options.set_compression_type(compression(settings.compression));
-    options.set_bottommost_compression_type(compression(settings.compression_oldest));
-    options
 }

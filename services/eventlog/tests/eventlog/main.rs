@@ -8,6 +8,10 @@
     clippy::cast_possible_truncation
 )]
 
+mod child;
+mod corruption;
+mod crashes;
+mod embedded;
 mod memory;
 mod planted;
 mod suite;

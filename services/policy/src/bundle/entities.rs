@@ -31,36 +31,8 @@ pub(crate) fn parse(
     faults: &mut Vec<Fault>,
 ) -> Hierarchy {
     let mut out = Hierarchy::default();
-    // serde_json is asked first, because it alone says at which line the text stops being JSON.
-    if let Err(error) = serde_json::from_str::<serde_json::Value>(text.text) {
-        let mut fault = text.fault(
-            0,
-            FaultCode::Entities,
-            error.to_string(),
-            "correct the JSON",
-        );
-        fault.line = u32::try_from(error.line()).unwrap_or(u32::MAX);
-        fault.column = u32::try_from(error.column().max(1)).unwrap_or(u32::MAX);
-        faults.push(fault);
+    let Some(entities) = read(text, vocabulary, faults) else {
         return out;
-    }
-    let entities = match Entities::from_json_str(text.text, Some(&vocabulary.schema)) {
-        Ok(entities) => entities,
-        Err(error) => {
-            let mut message = error.to_string();
-            let mut cause = std::error::Error::source(&error);
-            while let Some(inner) = cause {
-                message = format!("{message}: {inner}");
-                cause = inner.source();
-            }
-            faults.push(text.fault(
-                0,
-                FaultCode::Entities,
-                message,
-                "make the entities fit the schema",
-            ));
-            return out;
-        }
     };
     for entity in entities.iter() {
         let uid = entity.uid();
@@ -102,4 +74,38 @@ pub(crate) fn parse(
     }
     out.entities = Some(entities);
     out
+}
+
+fn read(text: Text<'_>, vocabulary: &Vocabulary, faults: &mut Vec<Fault>) -> Option<Entities> {
+    // serde_json is asked first, because it alone says at which line the text stops being JSON.
+    if let Err(error) = serde_json::from_str::<serde_json::Value>(text.text) {
+        let mut fault = text.fault(
+            0,
+            FaultCode::Entities,
+            error.to_string(),
+            "correct the JSON",
+        );
+        fault.line = u32::try_from(error.line()).unwrap_or(u32::MAX);
+        fault.column = u32::try_from(error.column().max(1)).unwrap_or(u32::MAX);
+        faults.push(fault);
+        return None;
+    }
+    match Entities::from_json_str(text.text, Some(&vocabulary.schema)) {
+        Ok(entities) => Some(entities),
+        Err(error) => {
+            let mut message = error.to_string();
+            let mut cause = std::error::Error::source(&error);
+            while let Some(inner) = cause {
+                message = format!("{message}: {inner}");
+                cause = inner.source();
+            }
+            faults.push(text.fault(
+                0,
+                FaultCode::Entities,
+                message,
+                "make the entities fit the schema",
+            ));
+            None
+        }
+    }
 }

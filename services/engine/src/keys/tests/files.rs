@@ -78,18 +78,35 @@ fn what_is_not_as_it_must_be_is_refused_with_path_and_remedy() {
         ("a key others can read", |dir| chmod(&dir.join("index.key"), 0o640), &["index.key", "0640", "chmod 600"]),
         ("a key others can write", |dir| chmod(&dir.join("kek-000001.key"), 0o602), &["kek-000001.key", "chmod 600"]),
         ("a directory others can enter", |dir| chmod(dir, 0o755), &["keys", "0755", "chmod 700"]),
-        ("a short key", |dir| fs::write(dir.join("queue.key"), [7; 31]).unwrap(), &["queue.key", "64 hexadecimal", "restore"]),
+        (
+            "a short key",
+            |dir| fs::write(dir.join("queue.key"), [7; 31]).unwrap(),
+            &["queue.key", "64 hexadecimal", "restore"],
+        ),
         ("a long key", |dir| fs::write(dir.join("queue.key"), "0".repeat(4096)).unwrap(), &["queue.key", "restore"]),
         ("no hexadecimal", |dir| fs::write(dir.join("queue.key"), "g".repeat(64)).unwrap(), &["queue.key", "restore"]),
         ("an empty key", |dir| fs::write(dir.join("index.key"), "").unwrap(), &["index.key", "restore"]),
         ("no index key", |dir| fs::remove_file(dir.join("index.key")).unwrap(), &["index.key", "missing", "restore"]),
-        ("no key of a period", |dir| fs::remove_file(dir.join("kek-000001.key")).unwrap(), &["kek-000001.key", "restore"]),
+        (
+            "no key of a period",
+            |dir| fs::remove_file(dir.join("kek-000001.key")).unwrap(),
+            &["kek-000001.key", "restore"],
+        ),
         (
             "a period left out",
-            |dir| fs::rename(dir.join("kek-000001.key"), dir.join("kek-000003.key")).and_then(|()| fs::copy(dir.join("kek-000003.key"), dir.join("kek-000001.key"))).map(|_| ()).unwrap(),
+            |dir| {
+                fs::rename(dir.join("kek-000001.key"), dir.join("kek-000003.key"))
+                    .and_then(|()| fs::copy(dir.join("kek-000003.key"), dir.join("kek-000001.key")))
+                    .map(|_| ())
+                    .unwrap()
+            },
             &["kek-000002.key", "missing"],
         ),
-        ("a misnamed period", |dir| fs::rename(dir.join("kek-000001.key"), dir.join("kek-1.key")).unwrap(), &["kek-1.key", "kek-NNNNNN.key"]),
+        (
+            "a misnamed period",
+            |dir| fs::rename(dir.join("kek-000001.key"), dir.join("kek-1.key")).unwrap(),
+            &["kek-1.key", "kek-NNNNNN.key"],
+        ),
         (
             "a directory in place of a key",
             |dir| fs::remove_file(dir.join("index.key")).and_then(|()| fs::create_dir(dir.join("index.key"))).unwrap(),

@@ -13,12 +13,22 @@ use crate::kv::{Kv, Space};
 
 /// Computed by another implementation (Python); the wrapped key is the one of `wrapping`.
 const WRAPPED: &str = "0101212121212121212121212121212121210461636d65313131313131313131313131313131310400000001004d0100000001222222222222222222222222222222222222222222222222608965e6b009e98b098c246c45f71a96ecc3b48a69778acda29b1265417ccac73c4a22f92125020c73a3f961770747ed";
-const DIRECTORY: &str = "0102414141414141414141414141414141414141414141414141414141414141414131313131313131313131313131313131";
+const DIRECTORY: &str =
+    "0102414141414141414141414141414141414141414141414141414141414141414131313131313131313131313131313131";
 
 fn records() -> impl Strategy<Value = KeyringRecord> {
-    let wrapped = (any::<[u8; 16]>(), "[a-z0-9_-]{0,64}", any::<[u8; 16]>(), any::<u8>(), any::<u32>(), vec(any::<u8>(), 0..200))
-        .prop_map(|(dek_id, tenant, surrogate, class, period, wrapped)| KeyringRecord::Wrapped { dek_id, tenant, surrogate, class, period, wrapped });
-    let directory = any::<([u8; 32], [u8; 16])>().prop_map(|(lookup, surrogate)| KeyringRecord::Directory { lookup, surrogate });
+    let wrapped =
+        (any::<[u8; 16]>(), "[a-z0-9_-]{0,64}", any::<[u8; 16]>(), any::<u8>(), any::<u32>(), vec(any::<u8>(), 0..200))
+            .prop_map(|(dek_id, tenant, surrogate, class, period, wrapped)| KeyringRecord::Wrapped {
+                dek_id,
+                tenant,
+                surrogate,
+                class,
+                period,
+                wrapped,
+            });
+    let directory =
+        any::<([u8; 32], [u8; 16])>().prop_map(|(lookup, surrogate)| KeyringRecord::Directory { lookup, surrogate });
     prop_oneof![wrapped, directory]
 }
 
@@ -48,7 +58,14 @@ proptest! {
 fn the_layouts_are_frozen() {
     let secrets = Secrets::in_memory(1);
     let wrapped = secrets.wrap(1, "acme", &[0x21; 16], &Dek([0x11; 32]), [0x22; 24]).unwrap();
-    let key = KeyringRecord::Wrapped { dek_id: [0x21; 16], tenant: "acme".into(), surrogate: [0x31; 16], class: 4, period: 1, wrapped };
+    let key = KeyringRecord::Wrapped {
+        dek_id: [0x21; 16],
+        tenant: "acme".into(),
+        surrogate: [0x31; 16],
+        class: 4,
+        period: 1,
+        wrapped,
+    };
     let row = KeyringRecord::Directory { lookup: [0x41; 32], surrogate: [0x31; 16] };
     for (record, vector) in [(key, WRAPPED), (row, DIRECTORY)] {
         assert_eq!(hex::encode(record.encode().unwrap()), vector);
@@ -106,10 +123,8 @@ impl Ring {
     }
 
     fn sweep(&self, below: u64, limit: usize, counted: &[Claim]) -> Removed {
-        let removed = self
-            .of(3)
-            .orphans(Position(below), limit, |claim| Ok::<_, Error>(counted.contains(claim)))
-            .unwrap();
+        let removed =
+            self.of(3).orphans(Position(below), limit, |claim| Ok::<_, Error>(counted.contains(claim))).unwrap();
         self.kv.write(removed.writes.clone()).unwrap();
         removed
     }
@@ -138,7 +153,8 @@ fn the_index_gives_back_what_the_topic_holds() {
         assert!(ring.of(other).wrapped(&[7; 16]).unwrap().is_empty());
         assert_eq!(ring.of(other).cursor().unwrap(), Position(0));
     }
-    let garbage = Record { position: Position(12), key: Vec::new(), headers: Vec::new(), value: vec![1, 9], appended_at_us: 0 };
+    let garbage =
+        Record { position: Position(12), key: Vec::new(), headers: Vec::new(), value: vec![1, 9], appended_at_us: 0 };
     assert!(ring.of(3).absorb(&[garbage], Position(13)).is_err());
 }
 
@@ -148,12 +164,20 @@ fn a_key_is_what_the_ledger_says_and_a_lost_one_is_a_fault() {
     ring.absorb(3, &[(0, ring.key(7, ALICE))], 1);
     let commit = |id: u8| Dek([id; 32]).commit().0;
     let state = |id: u8, standing| ring.of(3).state(&[id; 16], standing);
-    assert!(matches!(state(7, Standing::Counted { commit: commit(7) }), Ok(KeyState::Live(Dek(bytes))) if bytes == [7; 32]));
+    assert!(
+        matches!(state(7, Standing::Counted { commit: commit(7) }), Ok(KeyState::Live(Dek(bytes))) if bytes == [7; 32])
+    );
     assert!(matches!(state(7, Standing::Never), Ok(KeyState::Never)), "a record alone does not count");
     assert!(matches!(state(7, Standing::Restricted), Ok(KeyState::Restricted)));
-    assert!(matches!(state(7, Standing::Erased { at_us: 5 }), Ok(KeyState::Erased { at_us: 5 })), "though its record is still there");
+    assert!(
+        matches!(state(7, Standing::Erased { at_us: 5 }), Ok(KeyState::Erased { at_us: 5 })),
+        "though its record is still there"
+    );
     assert!(matches!(state(8, Standing::Erased { at_us: 5 }), Ok(KeyState::Erased { at_us: 5 })));
-    assert!(matches!(state(8, Standing::Counted { commit: commit(8) }), Ok(KeyState::Missing)), "no key and no erasure");
+    assert!(
+        matches!(state(8, Standing::Counted { commit: commit(8) }), Ok(KeyState::Missing)),
+        "no key and no erasure"
+    );
     assert!(matches!(state(7, Standing::Counted { commit: commit(9) }), Err(Error::Uncommitted)));
     let other = Secrets::in_memory(2);
     let wrong = Keyring::new(&ring.kv, &other, 3).state(&[7; 16], Standing::Counted { commit: commit(7) });
@@ -162,7 +186,14 @@ fn a_key_is_what_the_ledger_says_and_a_lost_one_is_a_fault() {
     // A copy that was tampered with does not hide a good one.
     let KeyringRecord::Wrapped { mut wrapped, .. } = ring.key(7, ALICE) else { unreachable!() };
     wrapped[40] ^= 1;
-    let forged = KeyringRecord::Wrapped { dek_id: [7; 16], tenant: "acme".into(), surrogate: ALICE, class: 1, period: 1, wrapped };
+    let forged = KeyringRecord::Wrapped {
+        dek_id: [7; 16],
+        tenant: "acme".into(),
+        surrogate: ALICE,
+        class: 1,
+        period: 1,
+        wrapped,
+    };
     for at in [1, 2] {
         ring.absorb(3, &[(at, forged.clone())], at + 1);
     }
@@ -172,7 +203,8 @@ fn a_key_is_what_the_ledger_says_and_a_lost_one_is_a_fault() {
 #[test]
 fn only_what_does_not_count_and_lies_below_the_watermark_is_swept() {
     let ring = Ring::new();
-    let read = [(0, row(1, ALICE)), (1, ring.key(7, ALICE)), (2, row(2, BOB)), (3, ring.key(8, BOB)), (4, ring.key(9, ALICE))];
+    let read =
+        [(0, row(1, ALICE)), (1, ring.key(7, ALICE)), (2, row(2, BOB)), (3, ring.key(8, BOB)), (4, ring.key(9, ALICE))];
     ring.absorb(3, &read, 5);
     ring.kv.write(ring.of(3).index(&ring.key(7, ALICE), Position(1)).unwrap()).unwrap();
     let counted = [Claim::Surrogate(ALICE), Claim::Dek([7; 16])];
@@ -192,7 +224,8 @@ fn only_what_does_not_count_and_lies_below_the_watermark_is_swept() {
 #[test]
 fn a_person_leaves_no_row_behind() {
     let ring = Ring::new();
-    let read = [(0, row(1, ALICE)), (1, ring.key(7, ALICE)), (2, row(2, BOB)), (3, ring.key(8, BOB)), (4, row(1, ALICE))];
+    let read =
+        [(0, row(1, ALICE)), (1, ring.key(7, ALICE)), (2, row(2, BOB)), (3, ring.key(8, BOB)), (4, row(1, ALICE))];
     ring.absorb(3, &read, 5);
     ring.absorb(4, &read[..1], 1);
     let removed = ring.of(3).remove(&ALICE).unwrap();
@@ -202,7 +235,11 @@ fn a_person_leaves_no_row_behind() {
     let partitions: BTreeSet<Vec<u8>> = ring
         .rows()
         .into_iter()
-        .filter(|(key, value)| needles.iter().any(|needle| [key, value].iter().any(|bytes| bytes.windows(needle.len()).any(|at| at == *needle))))
+        .filter(|(key, value)| {
+            needles
+                .iter()
+                .any(|needle| [key, value].iter().any(|bytes| bytes.windows(needle.len()).any(|at| at == *needle)))
+        })
         .map(|(key, _)| key[..4].to_vec())
         .collect();
     assert_eq!(partitions, BTreeSet::from([4_u32.to_be_bytes().to_vec()]), "another partition's keyring is its own");

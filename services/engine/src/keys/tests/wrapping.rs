@@ -65,7 +65,8 @@ fn nothing_but_the_right_key_tenant_period_and_id_opens() {
 
 #[test]
 fn tags_are_well_formed_and_used_once() {
-    let tags: Vec<&[u8]> = Purpose::ALL.iter().map(|purpose| purpose.tag()).chain(Tag::ALL.iter().map(|tag| tag.bytes())).collect();
+    let tags: Vec<&[u8]> =
+        Purpose::ALL.iter().map(|purpose| purpose.tag()).chain(Tag::ALL.iter().map(|tag| tag.bytes())).collect();
     for tag in &tags {
         assert_eq!(usize::from(tag[0]), tag.len() - 1, "{tag:?}");
         assert!(tag[1..].starts_with(b"lexecon/v1/"), "{tag:?}");

@@ -31,7 +31,8 @@ fn with_canaries() -> (Answer, Vec<String>) {
     request.context = BTreeMap::from([(Word::new(canary("key")).unwrap(), ContextValue::Text(canary("context")))]);
     for (at, subject) in request.subjects.iter_mut().enumerate() {
         subject.id = SubjectId::new(canary(&format!("subject-{at}"))).unwrap();
-        subject.fields = BTreeMap::from([(Word::new(canary(&format!("field-{at}"))).unwrap(), canary(&format!("value-{at}")))]);
+        subject.fields =
+            BTreeMap::from([(Word::new(canary(&format!("field-{at}"))).unwrap(), canary(&format!("value-{at}")))]);
     }
     answer.explanation = canary("explanation");
     answer.detail = canary("detail");
@@ -46,7 +47,7 @@ fn holds(haystack: &[u8], canary: &str) -> bool {
 fn the_scan_sees_canaries_where_they_are() {
     let (answer, canaries) = with_canaries();
     let clear = [&bytes(&answer)[..], answer.explanation.as_bytes(), answer.detail.as_bytes()].concat();
-    assert_eq!(canaries.len(), 16);
+    assert_eq!(canaries.len(), 17);
     for canary in canaries {
         assert!(holds(&clear, &canary), "{canary}");
     }
@@ -77,7 +78,10 @@ fn no_canary_is_in_what_is_stored_or_shown() {
     };
     places.push(("dead letter".into(), dead_letter::seal(&secrets, 3, &letter, [9; 24]).unwrap()));
     let queued = queue::seal_request(&secrets, 3, &request, [9; 24]).unwrap();
-    places.push(("queue".into(), [queued.key.clone(), queued.value.clone(), format!("{:?}", queued.headers).into_bytes()].concat()));
+    places.push((
+        "queue".into(),
+        [queued.key.clone(), queued.value.clone(), format!("{:?}", queued.headers).into_bytes()].concat(),
+    ));
     let index = secrets.index_key(&answer.request.as_ref().unwrap().tenant);
     let lookup = ledger::identity::subject_lookup(&index, 0, canaries[1].as_bytes()).unwrap();
     let row = KeyringRecord::Directory { lookup, surrogate: material.actor };

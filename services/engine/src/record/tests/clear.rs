@@ -30,12 +30,18 @@ fn events_without_keys_are_folded_as_they_were_written() {
         Fact::PolicyPublished { bundle_hash, chunk_no: 1, chunks: 2, bytes: vec![1, 2, 3] },
     );
     for mode in [Mode::Strict, Mode::Permissive, Mode::Paranoid] {
-        check(Event::PolicyActivated { command_id, bundle_hash, mode }, Fact::PolicyActivated { command_id, bundle_hash, mode });
+        check(
+            Event::PolicyActivated { command_id, bundle_hash, mode },
+            Fact::PolicyActivated { command_id, bundle_hash, mode },
+        );
     }
     let tenant = || Tenant::new("acme").unwrap();
     check(Event::TenantCreated { command_id, tenant: tenant() }, Fact::TenantCreated { command_id, tenant: tenant() });
     for mark in [DeadLetterMark::Retried, DeadLetterMark::Discarded] {
-        check(Event::DeadLetterMarked { command_id, position: 5, mark }, Fact::DeadLetterMarked { command_id, position: 5, mark });
+        check(
+            Event::DeadLetterMarked { command_id, position: 5, mark },
+            Fact::DeadLetterMarked { command_id, position: 5, mark },
+        );
     }
     let detail = |detail: String| Event::CommandRefused { command_id, reason: ReasonCode::Invalid, detail };
     check(detail("no such bundle".into()), Fact::CommandRefused { command_id });
@@ -43,7 +49,8 @@ fn events_without_keys_are_folded_as_they_were_written() {
 
 #[test]
 fn a_detail_that_is_too_long_for_its_field_is_cut_between_characters() {
-    let refused = Event::CommandRefused { command_id: [7; 16], reason: ReasonCode::Invalid, detail: "é".repeat(40_000) };
+    let refused =
+        Event::CommandRefused { command_id: [7; 16], reason: ReasonCode::Invalid, detail: "é".repeat(40_000) };
     let (made, _) = plain(&refused, &ORIGIN, SEQ, AT_US).unwrap();
     let layout = ledger::layout::CommandRefused::decode(&made.sections[0].bytes).unwrap();
     assert_eq!(layout.detail, "é".repeat(32_767));
@@ -77,7 +84,10 @@ fn answers_tell_identity_outcome_and_surrogates_and_count_outcomes() {
         stored(event, |event| {
             assert_eq!(record::clear(event).unwrap(), expected);
             let (facts, outcome) = (record::facts(event).unwrap(), record::outcome(event).unwrap());
-            assert_eq!((facts.engine_version, facts.mode, facts.legal_basis, facts.retention_class), (policy::EVALUATOR_VERSION, 2, 3, 4));
+            assert_eq!(
+                (facts.engine_version, facts.mode, facts.legal_basis, facts.retention_class),
+                (policy::EVALUATOR_VERSION, 2, 3, 4)
+            );
             assert_eq!((facts.amount, facts.flags.len()), (Some((129_900, *b"EUR")), 0));
             assert_eq!((outcome.outcome_no, outcome.reason_code), (OUTCOME_NO, 101));
             assert_eq!(event.body.schema_hash, decision_schema_hash());

@@ -28,7 +28,11 @@ fn check(change: &Known, expected: &str) {
             let names = names(&opened);
             for (tag, name) in &names {
                 let gone = *tag == role.map_or(SHARED, tag_of);
-                assert_eq!(*name, if gone { expected } else { "Value" }, "section {tag} when the key of {role:?} is gone");
+                assert_eq!(
+                    *name,
+                    if gone { expected } else { "Value" },
+                    "section {tag} when the key of {role:?} is gone"
+                );
             }
             assert_eq!(names.len(), roles.len());
             assert!(opened.request.is_none() && !opened.is_readable());
@@ -110,7 +114,8 @@ fn sections_do_not_open_in_another_place() {
     event.sections[a].bytes = std::mem::replace(&mut event.sections[b].bytes, bytes);
     stored(event, |event| {
         let opened = record::open(event, &keys).unwrap();
-        let corrupt: Vec<u16> = names(&opened).into_iter().filter(|(_, name)| name == "Corrupt").map(|(tag, _)| tag).collect();
+        let corrupt: Vec<u16> =
+            names(&opened).into_iter().filter(|(_, name)| name == "Corrupt").map(|(tag, _)| tag).collect();
         assert_eq!(corrupt, [258, 259]);
     });
 }

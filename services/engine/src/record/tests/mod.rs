@@ -163,7 +163,8 @@ pub(super) fn answers() -> impl Strategy<Value = Answer> {
         Just(AnswerKind::Rerouted { partition: 6 }),
         Just(AnswerKind::Conflicted)
     ];
-    let outcome = proptest::option::of(prop_oneof![Just(Outcome::Deny), Just(Outcome::Permit), Just(Outcome::Escalate)]);
+    let outcome =
+        proptest::option::of(prop_oneof![Just(Outcome::Deny), Just(Outcome::Permit), Just(Outcome::Escalate)]);
     let severity = proptest::option::of(prop_oneof![Just(Severity::Low), Just(Severity::Critical)]);
     let mode = prop_oneof![Just(Mode::Strict), Just(Mode::Permissive), Just(Mode::Paranoid)];
     let class = prop_oneof![Just(RetentionClass::Ordinary), Just(RetentionClass::HighRisk)];
@@ -172,7 +173,12 @@ pub(super) fn answers() -> impl Strategy<Value = Answer> {
     let how = (kind, outcome, severity, mode, class, reason);
     let said = (texts(), texts(), "\\PC{0,40}", "\\PC{0,40}", proptest::option::of(0..=100_u8));
     (proptest::option::weighted(0.9, requests()), how, said, any::<([u8; 32], [u8; 32], [u8; 32])>()).prop_map(
-        |(request, (kind, outcome, severity, mode, retention_class, reason), (policies, obligations, explanation, detail, risk_score), drawn)| {
+        |(
+            request,
+            (kind, outcome, severity, mode, retention_class, reason),
+            (policies, obligations, explanation, detail, risk_score),
+            drawn,
+        )| {
             let (key, mac, bundle_hash) = drawn;
             Answer {
                 // Only a request can be forwarded.

@@ -30,7 +30,9 @@ fn material_of_another_request_is_refused() {
         ("a subject more", |material| material.subjects.push([1; 16])),
         ("no key of the actor", |material| drop(material.persons.remove(&PersonRole::Actor))),
         ("no key of a subject", |material| drop(material.persons.remove(&PersonRole::Subject(1)))),
-        ("a key too many", |material| drop(material.persons.insert(PersonRole::Subject(2), material.organisation.clone()))),
+        ("a key too many", |material| {
+            drop(material.persons.insert(PersonRole::Subject(2), material.organisation.clone()))
+        }),
         ("a key of another", |material| {
             let key = material.persons.remove(&PersonRole::Subject(1)).unwrap();
             material.persons.insert(PersonRole::Subject(2), key);
@@ -70,16 +72,20 @@ fn events_that_cannot_be_read_say_why() {
     };
     type Expected = fn(&Error) -> bool;
     let cases: [(&str, NewEvent, Expected); 4] = [
-        (
-            "no facts",
-            with(event_type::DECIDED, section_tag::OUTCOME, vec![1]),
-            |error| matches!(error, Error::NoClearSection { seq: 1, tag: 1 }),
-        ),
-        ("no section", with(event_type::KEY_CREATED, 2, vec![1]), |error| matches!(error, Error::NoClearSection { tag: 1, .. })),
+        ("no facts", with(event_type::DECIDED, section_tag::OUTCOME, vec![1]), |error| {
+            matches!(error, Error::NoClearSection { seq: 1, tag: 1 })
+        }),
+        ("no section", with(event_type::KEY_CREATED, 2, vec![1]), |error| {
+            matches!(error, Error::NoClearSection { tag: 1, .. })
+        }),
         ("another layout", with(event_type::KEY_CREATED, 1, vec![9]), |error| matches!(error, Error::Layout(_))),
         (
             "a tenant with a name that is none",
-            with(event_type::TENANT_CREATED, 1, ledger::layout::TenantCreated { tenant: "Not A Name".into(), command_id: [1; 16] }.encode().unwrap()),
+            with(
+                event_type::TENANT_CREATED,
+                1,
+                ledger::layout::TenantCreated { tenant: "Not A Name".into(), command_id: [1; 16] }.encode().unwrap(),
+            ),
             |error| matches!(error, Error::Name { what: "tenant", .. }),
         ),
     ];

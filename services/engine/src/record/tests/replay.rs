@@ -4,7 +4,7 @@ use domain::event::Answer;
 use domain::ids::Origin;
 use proptest::prelude::*;
 
-use super::{OUTCOME_NO, ORIGIN, answers, bytes, draw, full, seal, stored, unread};
+use super::{ORIGIN, OUTCOME_NO, answers, bytes, draw, full, seal, stored, unread};
 use crate::record::{self, Read, Resealing};
 
 /// Small, because each case seals and opens up to 19 sections.
@@ -63,7 +63,12 @@ fn the_same_draws_give_the_same_bytes_and_others_give_others() {
             let sealed = section.tag >= ledger::section_tag::SHARED;
             assert_eq!(other_salts.sections[at] != *section, sealed, "section {}", section.tag);
             // Facts hold the commitment and the surrogates; the outcome holds nothing that is drawn.
-            assert_eq!(other_material.sections[at] != *section, section.tag != ledger::section_tag::OUTCOME, "section {}", section.tag);
+            assert_eq!(
+                other_material.sections[at] != *section,
+                section.tag != ledger::section_tag::OUTCOME,
+                "section {}",
+                section.tag
+            );
         }
     }
 }
@@ -113,7 +118,10 @@ fn input_that_was_no_request_leaves_a_commitment_and_no_more() {
     assert_eq!(event.sections.iter().map(|section| section.tag).collect::<Vec<_>>(), [1, 2, 32]);
     stored(event, |event| {
         let facts = record::facts(event).unwrap();
-        assert_eq!((facts.tenant.as_str(), facts.action.as_str(), facts.surrogates.len(), facts.occurred_at_us), ("", "", 0, 0));
+        assert_eq!(
+            (facts.tenant.as_str(), facts.action.as_str(), facts.surrogates.len(), facts.occurred_at_us),
+            ("", "", 0, 0)
+        );
         assert_eq!((facts.request_key, facts.request_mac), ([0; 32], [0; 32]));
         assert_eq!((facts.topic.as_str(), facts.input_partition, facts.input_offset), ("requests", 3, 41));
         assert_eq!(facts.request_commit, ledger::identity::request_commit(&material.nonce, b"\0no request"));

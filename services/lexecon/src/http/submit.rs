@@ -1,0 +1,121 @@
+//! Handing a request to the engine and writing down what comes back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use engine::system::{Answered, SubmitError, Submitted};
+use engine::view::{DecisionView, Kind};
+use metrics::counter;
+
+use super::answer::{DecisionBody, coordinate};
+use super::app::App;
+use super::position;
+use super::problem::{Code, Problem};
+use crate::telemetry::metrics as table;
+
+/// Where a request is asked for when its decision takes long. Personal ids may stand in it, so it is told to the
+/// client that knows them and to nobody else.
+pub(super) struct Location {
+    tenant: String,
+    actor: String,
+    request_id: String,
+}
+
+impl Location {
+    fn of(request: &domain::request::Request) -> Location {
+        Location { tenant: request.tenant.to_string(), actor: request.actor.id.to_string(), request_id: request.request_id.to_string() }
+    }
+
+    fn path(&self) -> String {
+        let [tenant, actor, id] = [&self.tenant, &self.actor, &self.request_id].map(|text| percent(text));
+        format!("/v1/requests?tenant={tenant}&actor={actor}&request_id={id}")
+    }
+}
+
+/// Percent-encodes everything but the unreserved characters of RFC 3986, section 2.3.
+fn percent(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+            out.push(char::from(byte));
+        } else {
+            out.push('%');
+            out.push_str(&hex::encode_upper([byte]));
+        }
+    }
+    out
+}
+
+/// Hands a request over.
+///
+/// # Errors
+/// When the engine does not take it.
+pub(super) fn begin(app: &App, request: &domain::request::Request) -> Result<(Submitted, Location), Problem> {
+    let submitted = app.system.submit(request).map_err(|error| refused(&error))?;
+    Ok((submitted, Location::of(request)))
+}
+
+/// Why the engine did not take a request.
+pub(super) fn refused(error: &SubmitError) -> Problem {
+    match error {
+        SubmitError::NotReady(reason) => Problem::new(Code::NotReady, format!("{reason}; nothing was submitted, try again later")),
+        SubmitError::Busy { limit } => {
+            Problem::new(Code::Busy, format!("{limit} requests are in flight; try again in a second, with fewer at a time"))
+        }
+        SubmitError::TooLarge { bytes, limit } => {
+            Problem::new(Code::TooLarge, format!("the request has {bytes} bytes in its stored form and may have {limit}; send less"))
+        }
+        SubmitError::Failed(cause) => Problem::internal("submitting", cause),
+    }
+}
+
+/// Waits for a decision.
+///
+/// # Errors
+/// `pending` after `wait`, `conflict`, `rejected`.
+pub(super) async fn finish(submitted: Submitted, location: &Location, wait: Duration) -> Result<Arc<DecisionView>, Problem> {
+    let pending = match submitted {
+        Submitted::Repeat(view) => {
+            counter!(table::REPEATS).increment(1);
+            return accepted(view);
+        }
+        Submitted::Pending(pending) => pending,
+    };
+    match tokio::time::timeout(wait, pending.answer()).await {
+        Ok(Answered::Event(view)) => accepted(view),
+        // Not in time, or the engine went away with the request in the log: whether it is decided shows later.
+        Ok(Answered::Unknown) | Err(_) => {
+            counter!(table::HTTP_PENDING).increment(1);
+            let mut problem = Problem::new(Code::Pending, "it is in the log; ask for it at the location, or submit it again unchanged");
+            problem.location = Some(location.path());
+            Err(problem)
+        }
+    }
+}
+
+/// The decision, or the problem that a recorded refusal is.
+fn accepted(view: Arc<DecisionView>) -> Result<Arc<DecisionView>, Problem> {
+    let code = match view.kind {
+        Kind::Decided => return Ok(view),
+        Kind::Conflicted => Code::Conflict,
+        Kind::Rejected | Kind::Rerouted => Code::Rejected,
+    };
+    let detail = if view.detail.is_empty() { view.reason.meaning() } else { &view.detail };
+    let mut problem = Problem::new(code, detail);
+    problem.reason_code = Some(view.reason.as_str());
+    problem.decision_id = Some(view.decision_id.to_string());
+    problem.ledger = Some(coordinate(&view));
+    Err(problem)
+}
+
+/// The answer to one submission.
+pub(super) fn respond(view: &DecisionView) -> Result<Response, Problem> {
+    let body = serde_json::to_vec(&DecisionBody::of(view)).map_err(|error| Problem::internal("writing the answer", &error))?;
+    let mut response = (StatusCode::OK, Body::from(body)).into_response();
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    position::insert(response.headers_mut(), &[(view.partition, view.seq)]);
+    Ok(response)
+}

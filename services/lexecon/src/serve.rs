@@ -1,0 +1,262 @@
+//! `lexecon serve`: every role in one process.
+//!
+//! Order: configuration → address → data directory and engine → interface. The address is bound before the data
+//! directory is touched, so that a second process on the same port changes nothing; requests are answered only when
+//! the engine can decide them.
+//! Invariant: the first signal stops taking requests, answers what was begun and makes everything durable; the second
+//! ends the process at once. Nothing acknowledged depends on either.
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use domain::decide::Terms;
+use domain::ids::Tenant;
+use engine::system::{StartError, Started, System};
+use include_dir::{Dir, include_dir};
+use policy::BundleSource;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::config::{self, Flags, Settings, Sources};
+use crate::exit::Exit;
+use crate::http::{self, App, Server};
+use crate::telemetry;
+
+/// What the first start puts in force.
+static SAMPLE: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../compliance/bundles/enterprise-general");
+
+/// A stop takes no longer than this in all.
+const STOP_MAX: Duration = Duration::from_millis(9_500);
+/// What the engine gets of it at least, to make everything durable.
+const ENGINE_STOP_MIN: Duration = Duration::from_millis(1_000);
+/// How often histograms are folded, so that their memory does not depend on being scraped.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+/// What the command line says.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// `--config`
+    pub config: Option<PathBuf>,
+    /// `--data`
+    pub data: Option<PathBuf>,
+    /// `--listen`
+    pub listen: Option<SocketAddr>,
+    /// `--json`
+    pub json: bool,
+}
+
+/// A failure with the exit code that goes with it.
+struct Failed {
+    exit: Exit,
+    messages: Vec<String>,
+}
+
+fn failed(exit: Exit, message: impl ToString) -> Failed {
+    Failed { exit, messages: vec![message.to_string()] }
+}
+
+/// Runs until a signal comes.
+pub fn run(options: &Options) -> Exit {
+    match serve(options) {
+        Ok(exit) => exit,
+        Err(failed) => {
+            let mut out = io::stderr().lock();
+            for message in &failed.messages {
+                let line = if options.json {
+                    serde_json::json!({ "error": message, "exit": failed.exit as u8 }).to_string()
+                } else {
+                    format!("error: {message}")
+                };
+                // There is nobody left to tell when standard error is closed.
+                let _ = writeln!(out, "{line}");
+            }
+            failed.exit
+        }
+    }
+}
+
+fn serve(options: &Options) -> Result<Exit, Failed> {
+    let flags = Flags { data: options.data.clone(), listen: options.listen };
+    let settings = config::load(&Sources::of_process(options.config.clone(), flags))
+        .map_err(|faults| Failed { exit: Exit::Usage, messages: faults.iter().map(ToString::to_string).collect() })?;
+    telemetry::start_logs(&settings.telemetry.level).map_err(|error| failed(Exit::Usage, error))?;
+    let recorder = telemetry::install(&settings).map_err(|error| failed(Exit::Failure, error))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| failed(Exit::Failure, error))?;
+    runtime.block_on(async {
+        let server = Server::bind(&settings.http).map_err(|error| failed(Exit::Listen, not_bound(settings.http.listen, &error)))?;
+        let signals = Signals::new().map_err(|error| failed(Exit::Failure, error))?;
+        let wanted = settings.clone();
+        let start = tokio::task::spawn_blocking(move || start(&wanted));
+        let (system, started) = start.await.map_err(|error| failed(Exit::Failure, error))??;
+        for notice in &started.notices {
+            tracing::warn!("{notice}");
+        }
+        serve_until_told(options, &settings, server, signals, (system, started), recorder).await
+    })
+}
+
+async fn serve_until_told(
+    options: &Options,
+    settings: &Settings,
+    server: Server,
+    mut signals: Signals,
+    (system, started): (System, Started),
+    recorder: telemetry::Recorder,
+) -> Result<Exit, Failed> {
+    let system = Arc::new(system);
+    let (stop, stopping) = watch::channel(false);
+    let app = App::new(Arc::clone(&system), settings, recorder.clone(), stopping.clone());
+    let address = server.address();
+    announce(options.json, settings, address, &started).map_err(|error| failed(Exit::Failure, error))?;
+    let upkeep = tokio::spawn(async move {
+        let mut ticks = tokio::time::interval(UPKEEP);
+        loop {
+            ticks.tick().await;
+            recorder.upkeep();
+        }
+    });
+    let drain = Duration::from_millis(settings.http.drain_ms);
+    let mut serving = tokio::spawn(server.run(http::router(app), stopping, drain));
+    let ended = tokio::select! {
+        name = signals.next() => Some(name),
+        _ = &mut serving => None,
+    };
+    let Some(name) = ended else { return Err(failed(Exit::Failure, "the interface ended by itself; the log says why")) };
+    let began = Instant::now();
+    tracing::info!(signal = name, "stopping: answering what was begun");
+    // Nobody else receives: the process is about to end.
+    let _ = stop.send(true);
+    tokio::spawn(async move {
+        signals.next().await;
+        tracing::warn!("a second signal: ending at once");
+        std::process::exit(Exit::Interrupted as i32);
+    });
+    let answered = serving.await.unwrap_or(false);
+    upkeep.abort();
+    let rest = STOP_MAX.saturating_sub(began.elapsed()).max(ENGINE_STOP_MIN);
+    let unanswered = tokio::task::spawn_blocking(move || drain_engine(system, rest)).await.map_err(|error| failed(Exit::Failure, error))?;
+    tracing::info!(millis = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX), answered, unanswered, "stopped");
+    Ok(if answered && unanswered == Some(0) { Exit::Ok } else { Exit::Interrupted })
+}
+
+/// Stops the engine; none when something still uses it, and then the end of the process stops it. What is acknowledged
+/// is durable either way.
+fn drain_engine(system: Arc<System>, within: Duration) -> Option<usize> {
+    let until = Instant::now() + within;
+    let mut shared = system;
+    loop {
+        match Arc::try_unwrap(shared) {
+            Ok(system) => return Some(system.drain(until.saturating_duration_since(Instant::now()))),
+            Err(still) if Instant::now() < until => {
+                shared = still;
+                std::thread::park_timeout(Duration::from_millis(5));
+            }
+            Err(_) => return None,
+        }
+    }
+}
+
+fn announce(json: bool, settings: &Settings, address: SocketAddr, started: &Started) -> io::Result<()> {
+    let data = settings.data.directory.display().to_string();
+    let mut out = io::stdout().lock();
+    if json {
+        let line = serde_json::json!({
+            "event": "listening",
+            "address": address.to_string(),
+            "url": format!("http://{address}"),
+            "data": data,
+            "ledger_id": started.ledger_id.to_string(),
+            "partitions": started.partitions,
+            "first_start": started.first_start,
+            "pid": std::process::id(),
+        });
+        writeln!(out, "{line}")?;
+    } else {
+        let ledger = started.ledger_id;
+        writeln!(out, "lexecon listens on http://{address} (data in {data}, ledger {ledger}, {} partitions)", started.partitions)?;
+    }
+    out.flush()
+}
+
+fn not_bound(listen: SocketAddr, error: &io::Error) -> String {
+    let remedy = match error.kind() {
+        io::ErrorKind::AddrInUse => "another process listens there; stop it, or choose another port with --listen",
+        io::ErrorKind::PermissionDenied => "ports below 1024 need a privilege; choose another with --listen",
+        io::ErrorKind::AddrNotAvailable => "this machine has no such address; choose another with --listen",
+        _ => "choose another address with --listen",
+    };
+    format!("cannot listen on {listen}: {error}; {remedy}")
+}
+
+fn start(settings: &Settings) -> Result<(System, Started), Failed> {
+    // The configuration is checked, so no name is left out here.
+    let tenants: Vec<Tenant> = settings.tenants.iter().filter_map(|entry| Tenant::new(entry.name.as_str()).ok()).collect();
+    System::start(engine_settings(settings), Some(&sample()), &tenants).map_err(|error| failed(exit_of(&error), error))
+}
+
+/// The engine's settings out of the configuration.
+pub fn engine_settings(settings: &Settings) -> engine::settings::Settings {
+    let hour_us = 3_600_000_000_i64;
+    let micros = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX).saturating_mul(1_000);
+    engine::settings::Settings {
+        partitions: settings.topology.partitions,
+        routing: match settings.topology.routing {
+            config::Routing::Actor => domain::routing::Routing::Actor,
+            config::Routing::Tenant => domain::routing::Routing::Tenant,
+        },
+        terms: Terms {
+            dedup_retention_us: i64::try_from(settings.dedup.retention_hours).unwrap_or(i64::MAX).saturating_mul(hour_us),
+            future_max_us: micros(settings.clock.future_max_ms),
+        },
+        workers: settings.engine.workers,
+        clock_max_step_us: micros(settings.clock.max_step_ms),
+        inflight_max: settings.engine.inflight_max,
+        lag_events_max: settings.engine.lag_events_max,
+        start_timeout: Duration::from_millis(settings.engine.start_timeout_ms),
+        ..engine::settings::Settings::new(settings.data.directory.clone())
+    }
+}
+
+/// The bundle that the first start puts in force.
+pub fn sample() -> BundleSource {
+    fn collect(dir: &Dir<'_>, files: &mut std::collections::BTreeMap<String, Vec<u8>>) {
+        for file in dir.files() {
+            files.insert(file.path().to_string_lossy().into_owned(), file.contents().to_vec());
+        }
+        for inner in dir.dirs() {
+            collect(inner, files);
+        }
+    }
+    let mut files = std::collections::BTreeMap::new();
+    collect(&SAMPLE, &mut files);
+    BundleSource { files }
+}
+
+/// The exit code that goes with a failed start.
+pub fn exit_of(error: &StartError) -> Exit {
+    match error {
+        StartError::Bundle(_) => Exit::Failure,
+        _ => Exit::Data,
+    }
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Signals> {
+        Ok(Signals { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! The installed recorder: every metric of the table described and present, histograms with their buckets.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use metrics::{Label, Level, Metadata, counter, gauge, histogram};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+
+use super::metrics::{self as table, Kind, TABLE, Values};
+use super::process;
+use crate::config::Settings;
+
+/// Names of limits, each a setting of that name.
+pub(super) const LIMITS: &[&str] = &[
+    "engine.inflight_max",
+    "engine.lag_events_max",
+    "http.connections_max",
+    "http.requests_max",
+    "http.header_timeout_ms",
+    "http.body_timeout_ms",
+    "http.write_timeout_ms",
+    "http.header_bytes_max",
+    "http.header_fields_max",
+    "http.body_bytes_max",
+    "http.batch_bytes_max",
+    "http.batch_requests_max",
+    "http.depth_max",
+    "http.wait_default_ms",
+    "http.wait_max_ms",
+    "http.page_max",
+    "http.reads_max",
+    "http.streams_max",
+];
+
+/// What renders a scrape.
+#[derive(Clone)]
+pub struct Recorder(PrometheusHandle);
+
+/// Installs the recorder for this process.
+///
+/// # Errors
+/// When another one is installed already.
+pub fn install(settings: &Settings) -> Result<Recorder, BuildError> {
+    let mut builder = PrometheusBuilder::new();
+    for row in TABLE {
+        if let Kind::Histogram(buckets) = row.kind {
+            builder = builder.set_buckets_for_metric(Matcher::Full(row.name.to_owned()), buckets)?;
+        }
+    }
+    let handle = builder.install_recorder()?;
+    for row in TABLE {
+        describe(row);
+        begin(row, settings.topology.partitions);
+    }
+    limits(settings);
+    let started = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
+    gauge!(table::STARTED).set(started);
+    gauge!(table::BUILD, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+    Ok(Recorder(handle))
+}
+
+impl Recorder {
+    /// The scrape, with the process's own figures as they are now.
+    pub fn render(&self) -> String {
+        let now = process::read();
+        gauge!(table::RESIDENT).set(precise(now.resident_bytes));
+        counter!(table::CPU).absolute(now.cpu_ticks / process::TICKS_PER_SECOND);
+        gauge!(table::FILES).set(precise(now.files));
+        gauge!(table::THREADS).set(precise(now.threads));
+        self.0.render()
+    }
+
+    /// Folds what histograms have gathered; without it their memory grows between scrapes.
+    pub fn upkeep(&self) {
+        self.0.run_upkeep();
+    }
+}
+
+/// As a float; sizes and counts of a process are far below 2^53.
+#[expect(clippy::cast_precision_loss, reason = "gauges are floats; what is counted stays far below 2^53")]
+pub(crate) fn precise(count: u64) -> f64 {
+    count as f64
+}
+
+fn describe(row: &table::Metric) {
+    metrics::with_recorder(|recorder| {
+        let (name, help) = (row.name.into(), row.help.into());
+        match row.kind {
+            Kind::Counter => recorder.describe_counter(name, None, help),
+            Kind::Gauge => recorder.describe_gauge(name, None, help),
+            Kind::Histogram(_) => recorder.describe_histogram(name, None, help),
+        }
+    });
+}
+
+/// Makes every series whose labels are known beforehand appear with 0.
+fn begin(row: &table::Metric, partitions: u32) {
+    let mut series: Vec<Vec<Label>> = vec![Vec::new()];
+    for (name, values) in row.labels {
+        let values: Vec<Label> = match (values, values.closed()) {
+            (_, Some(values)) => values.into_iter().map(|value| Label::from_static_parts(name, value)).collect(),
+            (Values::Partitions, None) => (0..partitions).map(|partition| Label::new(*name, partition.to_string())).collect(),
+            (_, None) => return,
+        };
+        series = series.iter().flat_map(|labels| values.iter().map(|value| [labels.as_slice(), &[value.clone()]].concat())).collect();
+    }
+    let metadata = Metadata::new(module_path!(), Level::INFO, None);
+    for labels in series {
+        let key = metrics::Key::from_parts(row.name, labels);
+        metrics::with_recorder(|recorder| match row.kind {
+            Kind::Counter => recorder.register_counter(&key, &metadata).increment(0),
+            Kind::Gauge => recorder.register_gauge(&key, &metadata).set(0.0),
+            Kind::Histogram(_) => drop(recorder.register_histogram(&key, &metadata)),
+        });
+    }
+}
+
+fn limits(settings: &Settings) {
+    let Ok(all) = toml::Table::try_from(settings) else { return };
+    for name in LIMITS {
+        let value = name.split_once('.').and_then(|(section, key)| all.get(section)?.get(key)?.as_integer());
+        if let Some(value) = value.and_then(|value| u64::try_from(value).ok()) {
+            gauge!(table::LIMIT, "name" => *name).set(precise(value));
+        }
+    }
+}
+
+/// A histogram's value in whole things.
+pub(crate) fn observe(name: &'static str, count: usize) {
+    histogram!(name).record(precise(u64::try_from(count).unwrap_or(u64::MAX)));
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn every_limit_is_a_setting() {
+        let all = toml::Table::try_from(Settings::default()).unwrap();
+        for name in LIMITS {
+            let (section, key) = name.split_once('.').unwrap();
+            assert!(all[section].get(key).is_some_and(toml::Value::is_integer), "{name}");
+        }
+    }
+}
