@@ -137,12 +137,8 @@ const DEDUP_US: i64 = 7 * 24 * 3_600_000_000;
 impl World {
     /// Claimed partitions without decisions.
     pub(crate) fn new(partitions: u32) -> World {
-        let deployment = Deployment {
-            ledger_id: LedgerId([7; 16]),
-            partitions,
-            routing: Routing::Actor,
-            chain_epoch: 0,
-        };
+        let deployment =
+            Deployment { ledger_id: LedgerId([7; 16]), partitions, routing: Routing::Actor, chain_epoch: 0 };
         let genesis = |chain| FoldedTo { head: Head::genesis(chain), recorded_at_us: 0, next_outcome_no: 0 };
         let mut world = World {
             log: Memory::new(partitions, Plan::default()),
@@ -258,7 +254,8 @@ impl World {
                 builder.push(key).unwrap();
             }
             let mut salts = 0_u8;
-            let request_bytes = answer.request.as_ref().map_or(vec![1], |request| wire::encode_request(request).unwrap());
+            let request_bytes =
+                answer.request.as_ref().map_or(vec![1], |request| wire::encode_request(request).unwrap());
             let sealing = Sealing {
                 answer: &answer,
                 origin: &origin,
@@ -301,8 +298,14 @@ impl World {
         let tenant = if ask.readable { ask.tenant } else { "" };
         let organisation = self.dek(partition, tenant, [0; 16], &mut made);
         let nonce = self.draw();
-        let mut material =
-            Material { nonce, actor: [0; 16], on_behalf_of: None, subjects: Vec::new(), organisation, persons: BTreeMap::new() };
+        let mut material = Material {
+            nonce,
+            actor: [0; 16],
+            on_behalf_of: None,
+            subjects: Vec::new(),
+            organisation,
+            persons: BTreeMap::new(),
+        };
         if let Some(request) = &request {
             let index = self.secrets.index_key(&request.tenant);
             let lookup = |id_type, id: &str| owner::lookup(&index, id_type, id).unwrap();
@@ -374,8 +377,12 @@ impl World {
         let period = self.secrets.period();
         let nonce = self.draw();
         let wrapped = self.secrets.wrap(period, tenant, &dek_id, &dek, nonce).unwrap();
-        self.keep(partition, &KeyringRecord::Wrapped { dek_id, tenant: tenant.to_owned(), surrogate, class, period, wrapped });
-        let created = KeyCreated { tenant: tenant.to_owned(), surrogate, dek_id, class, period, dek_commit: dek.commit() };
+        self.keep(
+            partition,
+            &KeyringRecord::Wrapped { dek_id, tenant: tenant.to_owned(), surrogate, class, period, wrapped },
+        );
+        let created =
+            KeyCreated { tenant: tenant.to_owned(), surrogate, dek_id, class, period, dek_commit: dek.commit() };
         made.push(record::fixed(event_type::KEY_CREATED, self.now_us, created.encode().unwrap()));
         let key = SectionKey { dek_id, period, dek };
         self.deks.insert(name, key.clone());
