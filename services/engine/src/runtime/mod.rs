@@ -172,7 +172,10 @@ impl Runtime {
     ///
     /// # Errors
     /// `Stopping`.
-    pub fn between_rounds<T: Send + 'static>(&self, work: impl FnOnce(&mut dyn EventLog) -> T + Send + 'static) -> Result<T, Error> {
+    pub fn between_rounds<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut dyn EventLog) -> T + Send + 'static,
+    ) -> Result<T, Error> {
         let (sender, receiver) = bounded(1);
         let work = Box::new(move |log: &mut dyn EventLog| {
             let _ = sender.send(work(log));
