@@ -32,7 +32,7 @@ fn body(id: &str) -> Value {
         // Fixed, so that a repeat has the same body. Inside the retention of ids.
         "occurred_at": started_at(),
     });
-    if number % 3 == 0 {
+    if number.is_multiple_of(3) {
         body["subjects"] =
             json!([{"id_type": "email", "id": format!("person{}@example.org", number % 40), "role": "recipient"}]);
     }

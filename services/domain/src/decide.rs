@@ -65,7 +65,7 @@ pub fn reads(command: &Command) -> ReadSet {
         Command::MarkDeadLetter { command_id, position, .. } => {
             vec![Key::Command(*command_id), Key::DeadLetter(*position)]
         }
-        Command::UnreadableCommand { .. } => Vec::new(),
+        Command::Unreadable { .. } => Vec::new(),
     }
 }
 
@@ -111,7 +111,7 @@ pub fn decide(
                 }),
             })
         }
-        Command::UnreadableCommand { detail } => Ok(refuse_command([0; 16], detail.clone())),
+        Command::Unreadable { detail } => Ok(refuse_command([0; 16], detail.clone())),
     }
 }
 

@@ -63,7 +63,7 @@ fn request(n: u64) -> Request {
         legal_basis: None,
         approval: None,
         context: Default::default(),
-        subjects: if n % 4 == 0 { vec![person] } else { Vec::new() },
+        subjects: if n.is_multiple_of(4) { vec![person] } else { Vec::new() },
         occurred_at_us: wall_us(),
     }
 }

@@ -101,6 +101,9 @@ pub struct LetterView {
     pub done: Option<(DeadLetterMark, u64)>,
 }
 
+/// A partition and a position in it.
+pub type Place = (u32, Position);
+
 impl LetterView {
     /// `open`, `retried` or `discarded`.
     pub fn state(&self) -> &'static str {
@@ -126,11 +129,7 @@ impl<'a> Letters<'a> {
     ///
     /// # Errors
     /// [`Error`].
-    pub fn page(
-        &self,
-        from: (u32, Position),
-        limit: usize,
-    ) -> Result<(Vec<LetterView>, Option<(u32, Position)>), Error> {
+    pub fn page(&self, from: Place, limit: usize) -> Result<(Vec<LetterView>, Option<Place>), Error> {
         let mut found = Vec::new();
         let (first, mut position) = from;
         for partition in first..self.partitions {

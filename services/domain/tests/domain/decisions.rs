@@ -329,7 +329,7 @@ fn commands() {
     let mark = |id| Command::MarkDeadLetter { command_id: [id; 16], position: 4, mark: DeadLetterMark::Discarded };
     assert!(!refused(&world.apply(None, &mark(5))));
     assert!(refused(&world.decide(None, &mark(6))), "dealt with already");
-    assert!(refused(&world.decide(None, &Command::UnreadableCommand { detail: "no command".into() })));
+    assert!(refused(&world.decide(None, &Command::Unreadable { detail: "no command".into() })));
 }
 
 #[test]

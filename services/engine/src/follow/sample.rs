@@ -416,7 +416,7 @@ impl World {
         let asks: Vec<Ask> = (0..=round % 4)
             .map(|n| {
                 let pick = round * 7 + n * 3;
-                let tenant = if pick % 5 == 0 { "acme" } else { "default" };
+                let tenant = if pick.is_multiple_of(5) { "acme" } else { "default" };
                 let mut ask = Ask::permit(format!("r-{round}-{n}"), tenant, actors[pick % 4], actions[pick % 5]);
                 if ask.actor.starts_with("clerk") {
                     ask.kind = ActorKind::Person;

@@ -168,7 +168,7 @@ impl Owner {
                 let mode = self.ctx.bundles.get(kv, self.partition, &bundle_hash)?.map(|set| set.mode());
                 Command::ActivatePolicy { command_id, bundle_hash, mode }
             }
-            Err(why) => Command::UnreadableCommand { detail: why.to_string() },
+            Err(why) => Command::Unreadable { detail: why.to_string() },
         })
     }
 }
@@ -185,7 +185,7 @@ fn command(value: &[u8]) -> Command {
         Ok(wire::CommandRecord::MarkDeadLetter { command_id, position, mark, .. }) => {
             Command::MarkDeadLetter { command_id, position, mark: marked(mark) }
         }
-        Err(why) => Command::UnreadableCommand { detail: why.to_string() },
+        Err(why) => Command::Unreadable { detail: why.to_string() },
     }
 }
 
