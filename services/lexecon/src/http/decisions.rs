@@ -99,7 +99,6 @@ pub struct ResultsBody<'a> {
 /// A decision, or a problem in its place.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
-#[expect(clippy::large_enum_variant, reason = "most are decisions, and none is kept")]
 pub enum ResultBody<'a> {
     /// Decided.
     Decision(DecisionBody<'a>),

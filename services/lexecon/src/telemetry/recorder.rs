@@ -105,7 +105,7 @@ fn begin(row: &table::Metric, partitions: u32) {
         };
         series = series
             .iter()
-            .flat_map(|labels| values.iter().map(|value| [labels.as_slice(), &[value.clone()]].concat()))
+            .flat_map(|labels| values.iter().map(|value| [labels.as_slice(), std::slice::from_ref(value)].concat()))
             .collect();
     }
     let metadata = Metadata::new(module_path!(), Level::INFO, None);
