@@ -36,8 +36,11 @@ pub fn parse(text: &str) -> Option<Vec<(u32, u64)>> {
     Some(found.into_iter().collect())
 }
 
-/// Puts the header in place.
+/// Puts the header in place; an answer that reflects no event has none.
 pub fn insert(headers: &mut HeaderMap, positions: &[(u32, u64)]) {
+    if positions.is_empty() {
+        return;
+    }
     if let Ok(value) = HeaderValue::from_str(&format(positions)) {
         headers.insert(HEADER, value);
     }
@@ -49,7 +52,8 @@ mod tests {
 
     #[test]
     fn text_and_positions() {
-        let check = |text: &str, expected: Option<&[(u32, u64)]>| assert_eq!(parse(text).as_deref(), expected, "{text}");
+        let check =
+            |text: &str, expected: Option<&[(u32, u64)]>| assert_eq!(parse(text).as_deref(), expected, "{text}");
         check("0:17", Some(&[(0, 17)]));
         check("3:1,0:17, 3:4", Some(&[(0, 17), (3, 4)]));
         check("", None);
