@@ -101,6 +101,9 @@ pub struct LetterView {
     pub done: Option<(DeadLetterMark, u64)>,
 }
 
+/// A partition and a position in it.
+pub type Place = (u32, Position);
+
 impl LetterView {
     /// `open`, `retried` or `discarded`.
     pub fn state(&self) -> &'static str {

@@ -26,11 +26,7 @@ impl std::fmt::Debug for IndexKey {
 ///
 /// # Errors
 /// When the routing key is longer than 255 bytes or the request id longer than 65,535.
-pub fn request_key(
-    key: &IndexKey,
-    routing_key: &[u8],
-    request_id: &[u8],
-) -> Result<[u8; 32], Error> {
+pub fn request_key(key: &IndexKey, routing_key: &[u8], request_id: &[u8]) -> Result<[u8; 32], Error> {
     let message = Writer::with_capacity(32 + routing_key.len() + request_id.len())
         .bytes(tag(Tag::RequestKey))
         .count8("routing_key", routing_key.len())?
@@ -64,10 +60,7 @@ pub fn subject_lookup(key: &IndexKey, id_type: u16, identifier: &[u8]) -> Result
     Ok(mac(key, &[&message]))
 }
 
-#[expect(
-    clippy::expect_used,
-    reason = "HMAC takes keys of any length (RFC 2104)"
-)]
+#[expect(clippy::expect_used, reason = "HMAC takes keys of any length (RFC 2104)")]
 fn mac(key: &IndexKey, parts: &[&[u8]]) -> [u8; 32] {
     let mut mac = SimpleHmac::<Sha3_256>::new_from_slice(&key.0).expect("any length is a key");
     for part in parts {

@@ -72,7 +72,14 @@ pub(super) struct Draft {
 
 impl Draft {
     /// Pushes the event that makes a key count.
-    pub(super) fn key_created(&mut self, store: &Store<'_>, tenant: &str, surrogate: [u8; 16], class: u8, key: &SectionKey) -> Result<(), Error> {
+    pub(super) fn key_created(
+        &mut self,
+        store: &Store<'_>,
+        tenant: &str,
+        surrogate: [u8; 16],
+        class: u8,
+        key: &SectionKey,
+    ) -> Result<(), Error> {
         let created = KeyCreated {
             tenant: tenant.to_owned(),
             surrogate,
@@ -152,11 +159,19 @@ impl Owner {
         self.finish(kv, now, draft, out)
     }
 
-    fn add(&mut self, kv: &dyn Kv, draft: &mut Draft, topic: Topic, record: &Record, crashes: u32) -> Result<(), Error> {
+    fn add(
+        &mut self,
+        kv: &dyn Kv,
+        draft: &mut Draft,
+        topic: Topic,
+        record: &Record,
+        crashes: u32,
+    ) -> Result<(), Error> {
         let store = Store::new(kv, self.partition);
         let understood = self.understand(kv, topic, record, crashes, draft.recorded_at_us)?;
         let state = draft.fold.fetch(&store, reads(&understood.command))?;
-        let decision = decide(&self.ctx.terms, &state, draft.policies.as_ref(), &understood.command, draft.recorded_at_us)?;
+        let decision =
+            decide(&self.ctx.terms, &state, draft.policies.as_ref(), &understood.command, draft.recorded_at_us)?;
         let offset = record.position.0;
         match decision {
             Decision::Repeat { seq } => {
@@ -175,7 +190,11 @@ impl Owner {
                 });
             }
             Decision::Record(event) => {
-                let origin = Origin { topic: topic.as_str(), partition: if topic == Topic::Policies { 0 } else { self.partition }, offset };
+                let origin = Origin {
+                    topic: topic.as_str(),
+                    partition: if topic == Topic::Policies { 0 } else { self.partition },
+                    offset,
+                };
                 let (sealed, clear) = record::plain(&event, &origin, draft.builder.next_seq(), draft.recorded_at_us)?;
                 draft.push(&store, sealed, &clear)?;
                 if let Event::PolicyActivated { bundle_hash, .. } = &event {
@@ -187,7 +206,14 @@ impl Owner {
         Ok(())
     }
 
-    fn answer(&mut self, kv: &dyn Kv, draft: &mut Draft, mut answer: Answered, origin: &Origin, understood: Understood) -> Result<(), Error> {
+    fn answer(
+        &mut self,
+        kv: &dyn Kv,
+        draft: &mut Draft,
+        mut answer: Answered,
+        origin: &Origin,
+        understood: Understood,
+    ) -> Result<(), Error> {
         let store = Store::new(kv, self.partition);
         let Understood { bytes, dead_letter, people, framed, .. } = understood;
         let material = self.material(kv, draft, &answer, &people)?;
@@ -256,7 +282,11 @@ impl Owner {
                 return Ok(());
             }
             draft.counts.clear();
-            let event = record::fixed(event_type::INPUT_ADVANCED, draft.recorded_at_us, ledger::layout::InputAdvanced.encode()?);
+            let event = record::fixed(
+                event_type::INPUT_ADVANCED,
+                draft.recorded_at_us,
+                ledger::layout::InputAdvanced.encode()?,
+            );
             draft.builder.push(event)?;
         }
         let staged = std::mem::take(&mut draft.staged);
@@ -315,7 +345,11 @@ impl Owner {
         let mut draft = self.draft(now);
         draft.builder = FrameBuilder::new(&self.head, epoch);
         let claim = self.claim_layout();
-        draft.push(&store, record::fixed(event_type::WRITER_CLAIMED, draft.recorded_at_us, claim.encode()?), &Clear::Claim(claim))?;
+        draft.push(
+            &store,
+            record::fixed(event_type::WRITER_CLAIMED, draft.recorded_at_us, claim.encode()?),
+            &Clear::Claim(claim),
+        )?;
         let added = record::decision_schema();
         if draft.fold.get(&store, &crate::store::StateKey::Schema(added.schema_hash))?.is_none() {
             let event = record::fixed(event_type::SCHEMA_ADDED, draft.recorded_at_us, added.encode()?);
