@@ -129,11 +129,7 @@ impl<'a> Letters<'a> {
     ///
     /// # Errors
     /// [`Error`].
-    pub fn page(
-        &self,
-        from: (u32, Position),
-        limit: usize,
-    ) -> Result<(Vec<LetterView>, Option<(u32, Position)>), Error> {
+    pub fn page(&self, from: Place, limit: usize) -> Result<(Vec<LetterView>, Option<Place>), Error> {
         let mut found = Vec::new();
         let (first, mut position) = from;
         for partition in first..self.partitions {

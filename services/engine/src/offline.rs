@@ -116,7 +116,7 @@ impl Offline {
                 let mut cursor = stored.unwrap_or_else(|| follow::Cursor::start(chain));
                 loop {
                     let step = follow::advance(
-                        &[follower.clone()],
+                        std::slice::from_ref(follower),
                         &cursor,
                         self.log.as_ref(),
                         self.kv.as_ref(),

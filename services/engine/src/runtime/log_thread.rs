@@ -21,28 +21,10 @@ const IDLE: Duration = Duration::from_millis(50);
 
 /// What the log thread is asked for.
 pub(super) enum ToLog {
-    Submit {
-        record: NewRecord,
-        done: Option<Sender<Done>>,
-    },
-    Stage {
-        partition: u32,
-        tag: Tag,
-        records: Vec<NewRecord>,
-    },
-    Append {
-        partition: u32,
-        tag: Tag,
-        at: Position,
-        frame: Vec<u8>,
-    },
-    Remove {
-        topic: Topic,
-        partition: u32,
-        positions: Removal,
-    },
-    /// Runs on the log thread between rounds: nothing is written meanwhile.
-    Between(Box<dyn FnOnce(&mut dyn EventLog) + Send>),
+    Submit { record: NewRecord, done: Option<Sender<Done>> },
+    Stage { partition: u32, tag: Tag, records: Vec<NewRecord> },
+    Append { partition: u32, tag: Tag, at: Position, frame: Vec<u8> },
+    Remove { topic: Topic, partition: u32, positions: Removal },
     Stop,
 }
 
@@ -110,10 +92,6 @@ impl LogThread {
             }
             ToLog::Remove { topic, partition, positions } => {
                 (self.log.remove(topic, partition, positions), Waiting::Remove)
-            }
-            ToLog::Between(work) => {
-                work(self.log.as_mut());
-                return false;
             }
             ToLog::Stop => return true,
         };
