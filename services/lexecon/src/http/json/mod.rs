@@ -8,6 +8,7 @@ mod body;
 mod context;
 mod explain;
 mod request;
+mod shape;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -15,6 +16,7 @@ use serde_json::value::RawValue;
 pub use body::RequestBody;
 pub use explain::explain;
 
+use self::shape::Object;
 use super::problem::{Code, Problem};
 use domain::request::Request;
 
@@ -27,22 +29,26 @@ pub fn request(bytes: &[u8], depth_max: usize, now_us: i64) -> Result<Request, P
     request::convert(body, now_us).map_err(|errors| Problem::fields(Code::InvalidFields, errors))
 }
 
-/// A body of a type of ours.
+/// A body of a type of ours: an object.
 ///
 /// # Errors
 /// A [`Problem`] that names the field at fault.
 pub fn parse<'de, T: Deserialize<'de>>(bytes: &'de [u8], depth_max: usize) -> Result<T, Problem> {
-    serde_json::from_slice(bytes).map_err(|_| explain::<T>(bytes, depth_max))
+    match serde_json::from_slice::<Object<T>>(bytes) {
+        Ok(Object(value)) => Ok(value),
+        Err(_) => Err(explain::<Object<T>>(bytes, depth_max)),
+    }
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields, expecting = "an object with the list `requests`")]
+#[serde(deny_unknown_fields)]
 struct Batch {
+    #[serde(deserialize_with = "shape::objects")]
     requests: Vec<RequestBody>,
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields, expecting = "an object with the list `requests`")]
+#[serde(deny_unknown_fields)]
 struct RawBatch<'a> {
     #[serde(borrow)]
     requests: Vec<&'a RawValue>,
@@ -58,7 +64,7 @@ pub fn batch(
     requests_max: usize,
     now_us: i64,
 ) -> Result<Vec<Result<Request, Problem>>, Problem> {
-    if let Ok(batch) = serde_json::from_slice::<Batch>(bytes) {
+    if let Ok(Object(batch)) = serde_json::from_slice::<Object<Batch>>(bytes) {
         bound(batch.requests.len(), requests_max)?;
         let convert =
             |body| request::convert(body, now_us).map_err(|errors| Problem::fields(Code::InvalidFields, errors));
