@@ -4,7 +4,7 @@ use std::{
     cell::{Cell, RefCell},
     fs,
     path::Path,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use eventlog::{
