@@ -27,6 +27,7 @@ use crate::store::{StateKey, StateRecord, Store, SurrogateState};
 type KeyOf = (String, [u8; 16], u8, u32);
 
 /// Surrogates and section keys in memory: of accepted frames in the owner, of one batch in its draft.
+#[derive(Clone)]
 pub(super) struct Drawn {
     surrogates: BTreeMap<[u8; 32], [u8; 16]>,
     keys: BTreeMap<KeyOf, SectionKey>,
@@ -36,6 +37,11 @@ pub(super) struct Drawn {
 impl Drawn {
     pub(super) fn new(max: usize) -> Drawn {
         Drawn { surrogates: BTreeMap::new(), keys: BTreeMap::new(), max }
+    }
+
+    /// Which surrogates and data keys these are; their bytes follow from that.
+    pub(super) fn names(&self) -> impl Iterator<Item = [u8; 16]> + '_ {
+        self.surrogates.values().copied().chain(self.keys.values().map(|key| key.dek_id))
     }
 
     pub(super) fn clear(&mut self) {
