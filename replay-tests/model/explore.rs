@@ -57,8 +57,12 @@ pub fn explore(world: &World, first: State, defect: Option<Defect>, states_max: 
             if !is_new && next.told.is_empty() {
                 continue;
             }
-            let judged = judge.state(world, &next, defect).and_then(|_| if is_new && defect.is_none() { judge.end(world, &next) } else { Ok(()) });
-            let violation = judged.err().or_else(|| (seen.len() > states_max).then(|| format!("there are more than {states_max} states")));
+            let judged = judge
+                .state(world, &next, defect)
+                .and_then(|_| if is_new && defect.is_none() { judge.end(world, &next) } else { Ok(()) });
+            let violation = judged
+                .err()
+                .or_else(|| (seen.len() > states_max).then(|| format!("there are more than {states_max} states")));
             if let Some(violation) = violation {
                 return Err(Found { violation, states: seen.len(), way: way(&ways, at, choice) });
             }

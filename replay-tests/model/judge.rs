@@ -111,7 +111,10 @@ impl Judge {
         }
         for (key, bodies) in bodies {
             account.answer(&key).ok_or("I1: a request has no answer")?;
-            let conflicts = account.answers.iter().filter(|answer| answer.request_key == key && answer.event_type == event_type::CONFLICTED);
+            let conflicts = account
+                .answers
+                .iter()
+                .filter(|answer| answer.request_key == key && answer.event_type == event_type::CONFLICTED);
             if conflicts.count() + 1 != bodies.len() {
                 return Err("I1: other bodies and conflicts are not as many".into());
             }
@@ -135,7 +138,8 @@ pub fn drain(world: &World, mut state: State) -> State {
             Choice::Tick(0),
         ];
         let possible = state.choices();
-        let moved = next.into_iter().filter(|choice| possible.contains(choice)).find_map(|choice| state.after(world, choice));
+        let moved =
+            next.into_iter().filter(|choice| possible.contains(choice)).find_map(|choice| state.after(world, choice));
         state = match moved {
             Some(moved) => moved,
             // Repeats alone are covered when they have waited for long.

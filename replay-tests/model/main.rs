@@ -5,7 +5,14 @@
 //! threads and clocks are left out, and who comes next and how the log answers is a choice. The bounds are stated by
 //! each test and printed with what was explored; time is not bounded, because any wait may end at any time.
 //! See `state` for the choices, `process` for what counts as one step, `judge` for what must hold.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stdout, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    missing_docs
+)]
 
 mod explore;
 mod judge;
@@ -28,7 +35,11 @@ const NONE: Bounds = Bounds { writers: 2, requests: 0, faults: 0, crashes: 0, re
 
 /// What is exhausted, and whether consumed requests are removed, as on the embedded log.
 const EXHAUSTED: [(&str, Bounds, bool); 7] = [
-    ("one process and its log", Bounds { writers: 1, requests: 3, faults: 1, crashes: 1, reassignments: 1, jumps: 1, ..NONE }, true),
+    (
+        "one process and its log",
+        Bounds { writers: 1, requests: 3, faults: 1, crashes: 1, reassignments: 1, jumps: 1, ..NONE },
+        true,
+    ),
     ("a fault", Bounds { requests: 1, faults: 1, ..NONE }, false),
     ("a crash", Bounds { requests: 2, crashes: 1, ..NONE }, false),
     ("a return", Bounds { requests: 2, returns: 1, ..NONE }, false),
@@ -39,8 +50,16 @@ const EXHAUSTED: [(&str, Bounds, bool); 7] = [
 
 /// A request that names a data subject, its repeat, and one of another body under the same id.
 fn world() -> World {
-    let limits = Limits { batch_events_max: 8, backoff_first_us: 1, backoff_max_us: 1, recheck_us: 0, ..Limits::default() };
-    let record = |variant| NewRecord::new(Topic::Requests, 0, Vec::new(), wire::frame_request(&sample::request("actor", 2, variant)).unwrap());
+    let limits =
+        Limits { batch_events_max: 8, backoff_first_us: 1, backoff_max_us: 1, recheck_us: 0, ..Limits::default() };
+    let record = |variant| {
+        NewRecord::new(
+            Topic::Requests,
+            0,
+            Vec::new(),
+            wire::frame_request(&sample::request("actor", 2, variant)).unwrap(),
+        )
+    };
     World { ctx: sample::context(1, 1, limits), requests: vec![record(0), record(0), record(1)], removes: false }
 }
 
@@ -78,10 +97,12 @@ fn every_state_within_the_bounds_holds() {
 #[test]
 #[ignore = "takes as long as its bounds are wide"]
 fn other_bounds_hold() {
-    let text = std::env::var("MODEL_BOUNDS").expect("MODEL_BOUNDS=writers,requests,faults,crashes,reassignments,returns,jumps,removes");
+    let text = std::env::var("MODEL_BOUNDS")
+        .expect("MODEL_BOUNDS=writers,requests,faults,crashes,reassignments,returns,jumps,removes");
     let numbers: Vec<u8> = text.split(',').map(|number| number.parse().unwrap()).collect();
     let [writers, requests, faults, crashes, reassignments, returns, jumps, removes] = numbers.try_into().unwrap();
-    let left = Bounds { writers: writers.into(), requests: requests.into(), faults, crashes, reassignments, returns, jumps };
+    let left =
+        Bounds { writers: writers.into(), requests: requests.into(), faults, crashes, reassignments, returns, jumps };
     holds("other bounds", left, removes == 1);
 }
 

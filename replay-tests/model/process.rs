@@ -190,7 +190,9 @@ impl Process {
         match action {
             Action::Store(writes) => self.flaw.view(&self.kv, 0).write(writes).unwrap(),
             Action::Proceed => inputs.push_back(Input::Proceed),
-            Action::Read { topic: topic @ (Topic::Ledger | Topic::Keys), from, .. } => self.reads.push_back((topic, from)),
+            Action::Read { topic: topic @ (Topic::Ledger | Topic::Keys), from, .. } => {
+                self.reads.push_back((topic, from))
+            }
             Action::Read { topic, from, .. } => inputs.push_back(read(around.inputs, topic, from)),
             Action::Stage { tag, records } => {
                 self.last_tag = tag.0;
@@ -202,7 +204,10 @@ impl Process {
                 self.sent.push_back(Sent::Stage { tag: tag.0, records });
             }
             Action::Append { tag, at, frame, .. } => {
-                assert!(!self.sent.iter().any(|sent| matches!(sent, Sent::Append { frame: other, .. } if *other == frame)), "drawn twice");
+                assert!(
+                    !self.sent.iter().any(|sent| matches!(sent, Sent::Append { frame: other, .. } if *other == frame)),
+                    "drawn twice"
+                );
                 self.last_tag = tag.0;
                 self.flaw.appending(self.owner.head(), &frame);
                 self.sent.push_front(Sent::Append { tag: tag.0, at, frame });

@@ -91,7 +91,14 @@ pub struct World {
 
 impl State {
     /// Two processes that have just been given the partition of a log.
-    pub fn new(world: &World, log: LogState, inputs: LogState, kv: &MemoryKv, left: Bounds, defect: Option<Defect>) -> State {
+    pub fn new(
+        world: &World,
+        log: LogState,
+        inputs: LogState,
+        kv: &MemoryKv,
+        left: Bounds,
+        defect: Option<Defect>,
+    ) -> State {
         let process = || Arc::new(Process::new(&world.ctx, kv.clone(), Flaw::new(defect), sample::START_US));
         let mut state = State {
             log: Arc::new(log),
@@ -249,8 +256,16 @@ fn stages(faults: u8) -> impl Iterator<Item = WriteFate> {
 /// Fates of a frame. One that is not `first` to lie at its place is not stored, or stored in vain and called a
 /// conflict, which two fates do alike.
 fn appends(faults: u8, first: bool) -> impl Iterator<Item = Fate> {
-    let fates =
-        [Fate::Plain, Fate::Lost, Fate::Unknown, Fate::Late { after: WHEN_CHOSEN }, Fate::Twice { after: WHEN_CHOSEN }, Fate::Conflict];
-    fates.into_iter().filter(move |fate| *fate == Fate::Plain || faults > 0 && (first || *fate != Fate::Conflict))
+    let fates = [
+        Fate::Plain,
+        Fate::Lost,
+        Fate::Unknown,
+        Fate::Late { after: WHEN_CHOSEN },
+        Fate::Twice { after: WHEN_CHOSEN },
+        Fate::Conflict,
+    ];
+    fates
+        .into_iter()
+        .filter(move |fate| *fate == Fate::Plain || faults > 0 && (first || *fate != Fate::Conflict))
         .chain((faults > 0 && !first).then_some(Fate::Blind))
 }

@@ -89,7 +89,10 @@ impl Account {
 
     /// The event by which an identity was answered; conflicts come on top, and a forwarded request is answered elsewhere.
     pub fn answer(&self, request_key: &[u8; 32]) -> Option<&Answered> {
-        self.answers.iter().find(|answer| answer.request_key == *request_key && !matches!(answer.event_type, event_type::CONFLICTED | event_type::REROUTED))
+        self.answers.iter().find(|answer| {
+            answer.request_key == *request_key
+                && !matches!(answer.event_type, event_type::CONFLICTED | event_type::REROUTED)
+        })
     }
 }
 
@@ -113,7 +116,8 @@ pub fn partition(ctx: &Context, log: &dyn LogReader, chain: ChainId) -> Result<A
 /// # Errors
 /// The first event that comes out differently, or cannot be made again.
 pub fn replayed(ctx: &Context, log: &dyn LogReader, chain: ChainId) -> Result<u64, String> {
-    let report = replay::replay(ctx, chain, log, &MemoryKv::default(), &mut |_| {}).map_err(|error| format!("I4: {error}"))?;
+    let report =
+        replay::replay(ctx, chain, log, &MemoryKv::default(), &mut |_| {}).map_err(|error| format!("I4: {error}"))?;
     if let Some(difference) = report.first_difference {
         return Err(format!("I4: {difference:?}"));
     }
@@ -153,7 +157,10 @@ impl<'a> Reader<'a> {
         match accept(&self.so_far.head, &record.value) {
             Ok(frame) => {
                 if seen != Seen::Accepted {
-                    return Err(format!("I2: position {} belongs to the ledger for one reader and not for another", record.position));
+                    return Err(format!(
+                        "I2: position {} belongs to the ledger for one reader and not for another",
+                        record.position
+                    ));
                 }
                 self.frame(&frame, record.position)?;
             }
@@ -206,7 +213,8 @@ impl<'a> Reader<'a> {
         }
         let store = Store::new(&self.kv, self.partition);
         let remembered_us = self.ctx.terms.remembered_us();
-        let (fold, next) = fold::accepted(&store, frame, self.so_far.clone(), remembered_us).map_err(|error| format!("I3: {error}"))?;
+        let (fold, next) = fold::accepted(&store, frame, self.so_far.clone(), remembered_us)
+            .map_err(|error| format!("I3: {error}"))?;
         self.kv.write(fold.into_writes(&store, frame.run.first_seq, at)).unwrap();
         account.writer_epoch = next.head.writer_epoch;
         account.folds.insert(next.head.run_head, store.digest().unwrap());
@@ -268,7 +276,8 @@ pub fn told(account: &Account, answer: &Answer) -> Result<(), String> {
         AnsweredBy::New(view) => (view.seq, Some(view.event_hash)),
         AnsweredBy::Earlier { seq } => (*seq, None),
     };
-    let stands = account.at(seq).ok_or_else(|| format!("I9: seq {seq} was acknowledged, and no answer stands there"))?;
+    let stands =
+        account.at(seq).ok_or_else(|| format!("I9: seq {seq} was acknowledged, and no answer stands there"))?;
     let same = hash.is_none_or(|hash| hash == stands.event_hash);
     if same && stands.request_key == answer.identity.key && stands.request_mac == answer.identity.mac {
         Ok(())

@@ -131,7 +131,9 @@ impl Flaw {
     /// The event, in words.
     pub fn denied_stays_out(&self, account: &Account) -> Result<(), String> {
         match account.answers.iter().find(|answer| self.denied.contains(&answer.event_hash)) {
-            Some(answer) => Err(format!("seq {} is in the ledger, and its caller was told that it was not decided", answer.seq)),
+            Some(answer) => {
+                Err(format!("seq {} is in the ledger, and its caller was told that it was not decided", answer.seq))
+            }
             None => Ok(()),
         }
     }

@@ -73,7 +73,9 @@ pub fn beginning(partitions: u32, chunk_bytes: usize) -> Vec<NewRecord> {
         by: "sim".into(),
     });
     let activate = wire::PolicyRecord::Activate { command_id: [2; 16], bundle_hash, by: "sim".into() };
-    let policies = publish.chain([activate]).map(|record| NewRecord::new(Topic::Policies, 0, Vec::new(), record.encode().unwrap()));
+    let policies = publish
+        .chain([activate])
+        .map(|record| NewRecord::new(Topic::Policies, 0, Vec::new(), record.encode().unwrap()));
     let tenants = (0..partitions).map(|partition| {
         let tenant = Tenant::new("default").unwrap();
         let record = wire::CommandRecord::CreateTenant { command_id: [3; 16], tenant, by: "sim".into() };

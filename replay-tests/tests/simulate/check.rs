@@ -13,7 +13,8 @@ use crate::world::{Figures, PARTITIONS, World};
 
 /// Every invariant; returns the figures.
 pub fn all(world: &World) -> Result<Figures, String> {
-    let mut figures = Figures { halted: only_superseded_stopped(world)?, told: world.told().count(), ..Figures::default() };
+    let mut figures =
+        Figures { halted: only_superseded_stopped(world)?, told: world.told().count(), ..Figures::default() };
     let mut accounts = Vec::new();
     for partition in 0..PARTITIONS {
         accounts.push(one(world, partition, &mut figures)?);
@@ -23,7 +24,8 @@ pub fn all(world: &World) -> Result<Figures, String> {
     }
     produced_is_decided_once(world, &accounts)?;
     let unreadable = accounts.iter().flat_map(|account| &account.answers);
-    let refused = unreadable.filter(|answer| answer.event_type == event_type::REJECTED && answer.request_key == [0; 32]).count();
+    let refused =
+        unreadable.filter(|answer| answer.event_type == event_type::REJECTED && answer.request_key == [0; 32]).count();
     if refused != world.poison {
         return Err(format!("A7: {} poison records, {refused} refusals", world.poison));
     }
@@ -45,7 +47,10 @@ fn one(world: &World, partition: u32, figures: &mut Figures) -> Result<Account, 
     }
     let there = world.log.tail(Topic::Requests, partition).unwrap().0;
     if account.covered != there || account.consumed.requests != there {
-        return Err(format!("I8: {there} requests in partition {partition}, the runs cover {} and count {:?}", account.covered, account.consumed));
+        return Err(format!(
+            "I8: {there} requests in partition {partition}, the runs cover {} and count {:?}",
+            account.covered, account.consumed
+        ));
     }
     figures.decided_again += audit::replayed(&world.ctx, &world.log, chain)?;
     figures.frames += account.frames;
@@ -75,7 +80,10 @@ fn produced_is_decided_once(world: &World, accounts: &[Account]) -> Result<(), S
         let identity = sample::identity(&world.ctx, &request);
         let (decided, conflicts) = answers.get(&identity.key).copied().unwrap_or_default();
         if (decided, conflicts + 1) != (1, bodies.len()) {
-            return Err(format!("I1: {actor} {id} was sent with {} bodies, decided {decided} times, with {conflicts} conflicts", bodies.len()));
+            return Err(format!(
+                "I1: {actor} {id} was sent with {} bodies, decided {decided} times, with {conflicts} conflicts",
+                bodies.len()
+            ));
         }
     }
     Ok(())

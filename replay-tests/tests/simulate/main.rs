@@ -4,7 +4,14 @@
 //! with or without its local state, who competes for a partition. At the end the storm stops, everything is drained,
 //! and the ledger alone must show that each request was decided once and nothing was left out. A checker that cannot
 //! fail proves nothing, so it is run against planted bugs as well.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stdout, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    missing_docs
+)]
 
 mod check;
 mod node;
@@ -23,13 +30,34 @@ fn no_seed_loses_doubles_or_forks() {
     for seed in seeds.clone() {
         sum.add(&World::run(seed, None).unwrap_or_else(|violation| panic!("seed {seed}: {violation}")));
     }
-    let Figures { requests, frames, strays, crashes, claims, told, halted, consumed, decisions, rejected, duplicates, decided_again } = sum;
-    println!("simulation: {} seeds, {requests} bodies sent, {frames} frames, {claims} claims, {strays} strays refused, {crashes} crashes: 0 violations", seeds.count());
-    println!("simulation: {consumed} consumed = {decisions} decided + {duplicates} duplicates + {rejected} rejected; {told} answers told, all in the ledger; {decided_again} events made again");
+    let Figures {
+        requests,
+        frames,
+        strays,
+        crashes,
+        claims,
+        told,
+        halted,
+        consumed,
+        decisions,
+        rejected,
+        duplicates,
+        decided_again,
+    } = sum;
+    println!(
+        "simulation: {} seeds, {requests} bodies sent, {frames} frames, {claims} claims, {strays} strays refused, {crashes} crashes: 0 violations",
+        seeds.count()
+    );
+    println!(
+        "simulation: {consumed} consumed = {decisions} decided + {duplicates} duplicates + {rejected} rejected; {told} answers told, all in the ledger; {decided_again} events made again"
+    );
     println!("simulation: {halted} superseded owners stopped where they should have yielded");
     assert_eq!(consumed, decisions + duplicates + rejected, "I8");
     if only.is_none() {
-        assert!(strays > 100 && crashes > 100 && claims > 500, "the storm was none: {strays} strays, {crashes} crashes, {claims} claims");
+        assert!(
+            strays > 100 && crashes > 100 && claims > 500,
+            "the storm was none: {strays} strays, {crashes} crashes, {claims} claims"
+        );
     }
 }
 

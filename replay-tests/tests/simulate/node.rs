@@ -42,7 +42,13 @@ pub struct Node {
 
 impl Node {
     pub fn start(ctx: &Arc<Context>, log: &Memory, kv: MemoryKv, seed: u64, flaws: Flaws) -> Node {
-        let owner = |partition: u32| Owner::new(ctx.clone(), sample::chain(partition), ChaCha20Rng::seed_from_u64(seed ^ u64::from(partition) << 40));
+        let owner = |partition: u32| {
+            Owner::new(
+                ctx.clone(),
+                sample::chain(partition),
+                ChaCha20Rng::seed_from_u64(seed ^ u64::from(partition) << 40),
+            )
+        };
         Node {
             ctx: ctx.clone(),
             kv,
@@ -128,7 +134,9 @@ impl Node {
             Action::Read { topic, partition, from } => {
                 if topic == Topic::Ledger && flaw.doubts() {
                     // A violation here is the check's to report.
-                    flaw.read_again(&audit::partition(&self.ctx, self.handle.log(), sample::chain(partition)).unwrap_or_default());
+                    flaw.read_again(
+                        &audit::partition(&self.ctx, self.handle.log(), sample::chain(partition)).unwrap_or_default(),
+                    );
                 }
                 return Some(self.read(topic, partition, from));
             }

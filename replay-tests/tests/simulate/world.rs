@@ -98,7 +98,8 @@ impl World {
     }
 
     fn new(seed: u64, defect: Option<Defect>) -> World {
-        let limits = Limits { batch_events_max: 6, backoff_first_us: 1_000, backoff_max_us: 50_000, ..Limits::default() };
+        let limits =
+            Limits { batch_events_max: 6, backoff_first_us: 1_000, backoff_max_us: 50_000, ..Limits::default() };
         let mut world = World {
             ctx: sample::context(seed, PARTITIONS, limits),
             log: Memory::new(PARTITIONS, Plan::seeded(seed, Chances::STORMY)),
