@@ -37,7 +37,7 @@ const NONE: Bounds = Bounds { writers: 2, requests: 0, faults: 0, crashes: 0, re
 const EXHAUSTED: [(&str, Bounds, bool); 7] = [
     (
         "one process and its log",
-        Bounds { writers: 1, requests: 3, faults: 1, crashes: 1, reassignments: 1, jumps: 1, ..NONE },
+        Bounds { writers: 1, requests: 2, faults: 1, crashes: 1, reassignments: 1, ..NONE },
         true,
     ),
     ("a fault", Bounds { requests: 1, faults: 1, ..NONE }, false),
