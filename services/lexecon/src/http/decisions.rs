@@ -63,9 +63,9 @@ pub async fn submit(
 ) -> Result<Response, Problem> {
     let wait = app.wait(query.wait)?;
     let bytes = read(&app, &headers, body, app.http.body_bytes_max).await?;
-    let request = json::request(&bytes, app.http.depth_max, now_us())?;
+    let submission = json::submission(&bytes, app.http.depth_max, now_us())?;
     drop(bytes);
-    let (pending, location) = submit::begin(&app, &request)?;
+    let (pending, location) = submit::begin(&app, submission)?;
     let view = submit::finish(pending, &location, wait).await?;
     submit::respond(&view)
 }
@@ -135,7 +135,7 @@ pub async fn batch(
     drop(bytes);
     crate::telemetry::observe(table::HTTP_BATCH, requests.len());
     let begun: Vec<_> =
-        requests.into_iter().map(|request| request.and_then(|request| submit::begin(&app, &request))).collect();
+        requests.into_iter().map(|one| one.and_then(|submission| submit::begin(&app, submission))).collect();
     let mut finished = Vec::with_capacity(begun.len());
     for one in begun {
         finished.push(match one {

@@ -12,6 +12,7 @@ use metrics::counter;
 
 use super::answer::{DecisionBody, coordinate};
 use super::app::App;
+use super::json::Submission;
 use super::position;
 use super::problem::{Code, Problem};
 use crate::telemetry::metrics as table;
@@ -57,9 +58,14 @@ fn percent(text: &str) -> String {
 ///
 /// # Errors
 /// When the engine does not take it.
-pub(super) fn begin(app: &App, request: &domain::request::Request) -> Result<(Submitted, Location), Problem> {
-    let submitted = app.system.submit(request).map_err(|error| refused(&error))?;
-    Ok((submitted, Location::of(request)))
+pub(super) fn begin(app: &App, submission: Submission) -> Result<(Submitted, Location), Problem> {
+    let Submission { mut request, dated } = submission;
+    if !dated {
+        let known = |request: &_| app.system.occurred_at(request).map_err(|error| refused(&error));
+        request.occurred_at_us = app.undated.first_time(&request, known)?;
+    }
+    let submitted = app.system.submit(&request).map_err(|error| refused(&error))?;
+    Ok((submitted, Location::of(&request)))
 }
 
 /// Why the engine did not take a request.

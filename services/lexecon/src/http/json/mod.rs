@@ -20,13 +20,35 @@ use self::shape::Object;
 use super::problem::{Code, Problem};
 use domain::request::Request;
 
+/// A request out of a body, and whether it said when it occurred.
+#[derive(Debug)]
+pub struct Submission {
+    /// The request; dated with the time of submission when it did not say.
+    pub request: Request,
+    /// Whether it did.
+    pub dated: bool,
+}
+
+/// A submission out of a body.
+///
+/// # Errors
+/// A [`Problem`] that names each field at fault.
+pub fn submission(bytes: &[u8], depth_max: usize, now_us: i64) -> Result<Submission, Problem> {
+    converted(parse(bytes, depth_max)?, now_us)
+}
+
+fn converted(body: RequestBody, now_us: i64) -> Result<Submission, Problem> {
+    let dated = body.occurred_at.is_some();
+    let request = request::convert(body, now_us).map_err(|errors| Problem::fields(Code::InvalidFields, errors))?;
+    Ok(Submission { request, dated })
+}
+
 /// A request out of a body.
 ///
 /// # Errors
 /// A [`Problem`] that names each field at fault.
 pub fn request(bytes: &[u8], depth_max: usize, now_us: i64) -> Result<Request, Problem> {
-    let body: RequestBody = parse(bytes, depth_max)?;
-    request::convert(body, now_us).map_err(|errors| Problem::fields(Code::InvalidFields, errors))
+    submission(bytes, depth_max, now_us).map(|submission| submission.request)
 }
 
 /// A body of a type of ours: an object.
@@ -63,16 +85,14 @@ pub fn batch(
     depth_max: usize,
     requests_max: usize,
     now_us: i64,
-) -> Result<Vec<Result<Request, Problem>>, Problem> {
+) -> Result<Vec<Result<Submission, Problem>>, Problem> {
     if let Ok(Object(batch)) = serde_json::from_slice::<Object<Batch>>(bytes) {
         bound(batch.requests.len(), requests_max)?;
-        let convert =
-            |body| request::convert(body, now_us).map_err(|errors| Problem::fields(Code::InvalidFields, errors));
-        return Ok(batch.requests.into_iter().map(convert).collect());
+        return Ok(batch.requests.into_iter().map(|body| converted(body, now_us)).collect());
     }
     let batch: RawBatch<'_> = parse(bytes, depth_max)?;
     bound(batch.requests.len(), requests_max)?;
-    Ok(batch.requests.into_iter().map(|raw| request(raw.get().as_bytes(), depth_max, now_us)).collect())
+    Ok(batch.requests.into_iter().map(|raw| submission(raw.get().as_bytes(), depth_max, now_us)).collect())
 }
 
 fn bound(count: usize, max: usize) -> Result<(), Problem> {
