@@ -131,7 +131,7 @@ impl State {
     /// Equal for states whose logs and inputs are the same.
     pub fn log_fingerprint(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
-        (&self.prints[..2]).hash(&mut hasher);
+        self.prints[..2].hash(&mut hasher);
         hasher.finish()
     }
 
