@@ -1,0 +1,6 @@
+//! to come
+
+use crate::arguments::Arguments;
+use crate::report::Report;
+
+pub fn measure(_: &Arguments, _: &mut Report) {}
