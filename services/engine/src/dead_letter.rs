@@ -37,8 +37,11 @@ pub fn seal(secrets: &Secrets, partition: u32, letter: &DeadLetter, nonce: Nonce
     let clear = letter.encode()?;
     let period = secrets.period();
     let key = secrets.dead_letter(period)?;
-    let ciphertext = xaes::seal(&key.0, &nonce, &data(period, partition), &clear)
-        .map_err(|_| KeyError::TooLong { what: "a dead letter", len: clear.len(), max: VALUE_BYTES_MAX })?;
+    let ciphertext = xaes::seal(&key.0, &nonce, &data(period, partition), &clear).map_err(|_| KeyError::TooLong {
+        what: "a dead letter",
+        len: clear.len(),
+        max: VALUE_BYTES_MAX,
+    })?;
     let mut sealed = Vec::with_capacity(1 + 4 + NONCE_BYTES + ciphertext.len());
     sealed.push(LAYOUT);
     sealed.extend_from_slice(&period.to_be_bytes());
@@ -72,4 +75,60 @@ pub fn open(secrets: &Secrets, partition: u32, sealed: &[u8]) -> Result<DeadLett
 
 fn data(period: u32, partition: u32) -> Vec<u8> {
     [Purpose::DeadLetter.tag(), &period.to_be_bytes(), &partition.to_be_bytes()].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+    use super::*;
+
+    /// Computed by another implementation (Python, `hmac` and `cryptography`, Avro by hand) from `letter()`.
+    const VECTOR: &str = "01000000016262626262626262626262626262626262626262626262628ecf90c2d1161432f6ca425207f2064a2c2327bb461e5a2a6155ca16750942879a0f186352764bfd2ef022c7e2fdfacafe51994b24a412c2c9ab0501a57be3973d3f51d24f885730b42a58b9782b92d82d499ffc73c8b3858dfc8b5d107967dcfadb463beb200bc627";
+
+    fn letter() -> DeadLetter {
+        DeadLetter {
+            topic: "requests".into(),
+            partition: 3,
+            offset: 41,
+            reason_code: "undecodable".into(),
+            detail: "ends inside a value".into(),
+            headers: vec![("source".into(), Some(b"crm".to_vec())), ("empty".into(), None)],
+            key: Some(b"key".to_vec()),
+            value: Some(b"\0not avro".to_vec()),
+            value_bytes: 9,
+            at_us: 1_790_000_000_000_000,
+        }
+    }
+
+    #[test]
+    fn the_sealed_form_is_frozen_and_opens_in_its_place_alone() {
+        let secrets = Secrets::in_memory(1);
+        let sealed = seal(&secrets, 3, &letter(), [0x62; 24]).unwrap();
+        assert_eq!(hex::encode(&sealed), VECTOR);
+        assert!(open(&secrets, 3, &sealed).unwrap() == letter());
+        assert!(matches!(open(&secrets, 4, &sealed), Err(Error::Keys(KeyError::Refused { .. }))), "another partition");
+        assert!(
+            matches!(open(&Secrets::in_memory(2), 3, &sealed), Err(Error::Keys(KeyError::Refused { .. }))),
+            "another KEK"
+        );
+        for len in 0..sealed.len() {
+            assert!(open(&secrets, 3, &sealed[..len]).is_err(), "cut to {len} bytes");
+        }
+        for at in 0..sealed.len() {
+            let mut other = sealed.clone();
+            other[at] ^= 1;
+            assert!(open(&secrets, 3, &other).is_err(), "byte {at} changed");
+        }
+        let mut later = sealed;
+        later[4] = 2;
+        assert!(matches!(open(&secrets, 3, &later), Err(Error::Keys(KeyError::MissingPeriod { period: 2, .. }))));
+    }
+
+    #[test]
+    fn the_largest_letter_fits_a_record() {
+        let largest = DeadLetter { value: Some(vec![7; VALUE_BYTES_MAX]), headers: Vec::new(), ..letter() };
+        let sealed = seal(&Secrets::in_memory(1), 3, &largest, [1; 24]).unwrap();
+        assert!(sealed.len() < 1024 * 1024 - 128 * 1024, "{} bytes: room for key and headers is left", sealed.len());
+        assert!(open(&Secrets::in_memory(1), 3, &sealed).unwrap() == largest);
+    }
 }

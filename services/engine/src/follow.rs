@@ -19,6 +19,8 @@ mod rebuild;
 mod requests;
 mod statistics;
 #[cfg(test)]
+pub(crate) mod sample;
+#[cfg(test)]
 mod tests;
 mod threads;
 

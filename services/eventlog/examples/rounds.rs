@@ -38,12 +38,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     ] {
         let data = tempfile::tempdir()?;
         let frame = incompressible(frame_kib << 10);
-        let rounds = embedded(data.path(), long, partitions, &frame, requests)?;
-        let plain = plain(
-            data.path(),
-            long / 3,
-            frame.len() * usize::try_from(partitions)?,
-        )?;
+        let (rounds, plain) = measure(data.path(), long, partitions, &frame, requests)?;
         let total: Duration = rounds.iter().sum();
         let per_second = |count: usize| {
             f64::from(u32::try_from(count).unwrap_or(u32::MAX)) / total.as_secs_f64()
@@ -68,55 +63,21 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// Rounds of one frame a partition and as many requests in all of 500 bytes, one round after another.
-fn embedded(
+/// Rounds of one frame a partition, and as many requests of 500 bytes in all; after each, the same bytes of frames to a
+/// plain file. In turn, so that whatever else the machine does meets both alike.
+fn measure(
     data: &Path,
     long: Duration,
     partitions: u32,
     frame: &[u8],
     requests: u32,
-) -> Result<Vec<Duration>, Box<dyn std::error::Error>> {
+) -> Result<(Vec<Duration>, Vec<Duration>), Box<dyn std::error::Error>> {
     let mut log = Embedded::open(Settings {
         partitions: PARTITIONS,
         ..Settings::at(data)
     })?;
     let reader = log.reader();
     log.poll(Duration::ZERO);
-    let mut rounds = Vec::new();
-    let begun = Instant::now();
-    while begun.elapsed() < long {
-        let round = Instant::now();
-        for request in 0..requests {
-            let partition = request % partitions;
-            log.submit(NewRecord::new(
-                Topic::Requests,
-                partition,
-                *b"0123456789abcdef",
-                vec![7; 500],
-            ));
-        }
-        for partition in 0..partitions {
-            let at = reader.tail(Topic::Ledger, partition)?;
-            log.append(partition, at, frame.to_vec());
-        }
-        let done = log.poll(Duration::ZERO);
-        let committed = done
-            .iter()
-            .filter(|done| matches!(done.done, Done::Committed(_)))
-            .count();
-        if u32::try_from(committed)? != partitions {
-            return Err(Error::Unavailable {
-                reason: format!("{committed} frames committed"),
-            }
-            .into());
-        }
-        rounds.push(round.elapsed());
-    }
-    Ok(rounds)
-}
-
-/// The same bytes appended to a file, synced twice a round.
-fn plain(data: &Path, long: Duration, bytes: usize) -> std::io::Result<Vec<Duration>> {
     let mut file = OpenOptions::new()
         .create(true)
         .append(true)
@@ -125,18 +86,45 @@ fn plain(data: &Path, long: Duration, bytes: usize) -> std::io::Result<Vec<Durat
         .create(true)
         .append(true)
         .open(data.join("other"))?;
-    let round_bytes = incompressible(bytes);
-    let mut rounds = Vec::new();
+    let bytes = frame.repeat(usize::try_from(partitions)?);
+    let (mut rounds, mut plain) = (Vec::new(), Vec::new());
     let begun = Instant::now();
     while begun.elapsed() < long {
         let round = Instant::now();
-        file.write_all(&round_bytes)?;
+        for request in 0..requests {
+            let partition = request % partitions;
+            let key = *b"0123456789abcdef";
+            log.submit(NewRecord::new(
+                Topic::Requests,
+                partition,
+                key,
+                vec![7; 500],
+            ));
+        }
+        for partition in 0..partitions {
+            let at = reader.tail(Topic::Ledger, partition)?;
+            log.append(partition, at, frame.to_vec());
+        }
+        let done = log.poll(Duration::ZERO);
+        rounds.push(round.elapsed());
+        let committed = done
+            .iter()
+            .filter(|done| matches!(done.done, Done::Committed(_)))
+            .count();
+        if u32::try_from(committed)? != partitions {
+            return Err(Error::Unavailable {
+                reason: format!("{committed} committed"),
+            }
+            .into());
+        }
+        let round = Instant::now();
+        file.write_all(&bytes)?;
         file.sync_data()?;
         other.write_all(&[7; 4_096])?;
         other.sync_data()?;
-        rounds.push(round.elapsed());
+        plain.push(round.elapsed());
     }
-    Ok(rounds)
+    Ok((rounds, plain))
 }
 
 /// Frames are mostly ciphertext.

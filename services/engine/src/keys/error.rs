@@ -52,7 +52,9 @@ pub enum Error {
         path: PathBuf,
     },
     /// The key of a period is not there.
-    #[error("the key-encryption key of period {period} is missing: restore {file} from the backup of the keys, unless that period was forgotten on purpose")]
+    #[error(
+        "the key-encryption key of period {period} is missing: restore {file} from the backup of the keys, unless that period was forgotten on purpose"
+    )]
     MissingPeriod {
         /// Which.
         period: u32,
@@ -60,7 +62,9 @@ pub enum Error {
         file: String,
     },
     /// A box did not open: tampered with, or another key.
-    #[error("{what} cannot be opened: it was changed, or the key in {key} is not the one it was sealed with; restore the keys that belong to this data")]
+    #[error(
+        "{what} cannot be opened: it was changed, or the key in {key} is not the one it was sealed with; restore the keys that belong to this data"
+    )]
     Refused {
         /// What was to be opened.
         what: &'static str,

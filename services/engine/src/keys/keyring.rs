@@ -288,13 +288,17 @@ fn damaged(why: &'static str) -> Error {
 }
 
 fn position_of(key: &[u8]) -> Result<Position, Error> {
-    key.last_chunk().map(|at| Position(u64::from_be_bytes(*at))).ok_or_else(|| damaged("a key ends inside its position"))
+    key.last_chunk()
+        .map(|at| Position(u64::from_be_bytes(*at)))
+        .ok_or_else(|| damaged("a key ends inside its position"))
 }
 
 impl Reference {
     fn of(record: &KeyringRecord) -> Reference {
         match record {
-            KeyringRecord::Wrapped { dek_id, surrogate, .. } => Reference { surrogate: *surrogate, named: Named::Dek(*dek_id) },
+            KeyringRecord::Wrapped { dek_id, surrogate, .. } => {
+                Reference { surrogate: *surrogate, named: Named::Dek(*dek_id) }
+            }
             KeyringRecord::Directory { lookup, surrogate } => {
                 Reference { surrogate: *surrogate, named: Named::Lookup(*lookup) }
             }

@@ -13,6 +13,8 @@ mod files;
 pub mod keyring;
 pub mod queue;
 mod secrets;
+#[cfg(test)]
+mod tests;
 pub(crate) mod xaes;
 
 pub use error::Error;

@@ -7,9 +7,9 @@
 
 use eventlog::{NewRecord, Record, Topic};
 
+use super::Error;
 use super::secrets::{Purpose, QUEUE_FILE, Secrets};
 use super::xaes::{self, NONCE_BYTES, Nonce};
-use super::Error;
 
 /// Name of the header that marks a sealed request.
 pub const SEALED_HEADER: &str = "sealed";
@@ -75,6 +75,7 @@ fn data(partition: u32) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
     use super::*;
     use eventlog::Position;
 
@@ -115,5 +116,7 @@ mod tests {
         assert!(matches!(open_request(&secrets, 3, &newer).unwrap_err(), Error::Undecodable { .. }));
     }
 
-    const VECTOR: &str = "";
+    /// Computed by another implementation (Python, `cryptography`) from the text above.
+    const VECTOR: &str =
+        "015252525252525252525252525252525252525252525252527418392f24939002ca5f2c894169e09fc289d9eacd930c2553";
 }

@@ -38,7 +38,7 @@ pub(crate) enum Purpose {
 
 impl Purpose {
     #[cfg(test)]
-    const ALL: [Purpose; 5] =
+    pub(super) const ALL: [Purpose; 5] =
         [Purpose::TenantKek, Purpose::Wrap, Purpose::DeadLetterKek, Purpose::DeadLetter, Purpose::Queue];
 
     /// One length byte, then the text.
@@ -150,7 +150,8 @@ impl Secrets {
     }
 
     fn read(dir: &Path) -> Result<Secrets, Error> {
-        let periods: Result<Vec<u32>, Error> = files::names(dir)?.iter().filter_map(|name| period_of(dir, name)).collect();
+        let periods: Result<Vec<u32>, Error> =
+            files::names(dir)?.iter().filter_map(|name| period_of(dir, name)).collect();
         let periods = periods?;
         let (Some(&first), Some(&period)) = (periods.iter().min(), periods.iter().max()) else {
             return Err(Error::Missing { path: dir.join(kek_file(FIRST_PERIOD)) });
@@ -160,13 +161,23 @@ impl Secrets {
         for period in first..=period {
             keks.insert(period, files::read(&dir.join(kek_file(period)))?);
         }
-        Ok(Secrets { keks, period, index: files::read(&dir.join(INDEX_FILE))?, queue: files::read(&dir.join(QUEUE_FILE))? })
+        Ok(Secrets {
+            keks,
+            period,
+            index: files::read(&dir.join(INDEX_FILE))?,
+            queue: files::read(&dir.join(QUEUE_FILE))?,
+        })
     }
 
     /// Keys that follow from `seed` and lie nowhere: for simulation and tests, where a run must be repeatable.
     pub fn in_memory(seed: u64) -> Secrets {
         let key = |name: &[u8]| derive(&seed.to_be_bytes(), &[b"in memory: ", name]);
-        Secrets { keks: BTreeMap::from([(FIRST_PERIOD, key(b"kek"))]), period: FIRST_PERIOD, index: key(b"index"), queue: key(b"queue") }
+        Secrets {
+            keks: BTreeMap::from([(FIRST_PERIOD, key(b"kek"))]),
+            period: FIRST_PERIOD,
+            index: key(b"index"),
+            queue: key(b"queue"),
+        }
     }
 
     /// The period whose key wraps new data keys: the last.
@@ -200,7 +211,14 @@ impl Secrets {
     ///
     /// # Errors
     /// The key of that period is missing.
-    pub fn wrap(&self, period: u32, tenant: &str, dek_id: &[u8; 16], dek: &Dek, nonce: Nonce) -> Result<Vec<u8>, Error> {
+    pub fn wrap(
+        &self,
+        period: u32,
+        tenant: &str,
+        dek_id: &[u8; 16],
+        dek: &Dek,
+        nonce: Nonce,
+    ) -> Result<Vec<u8>, Error> {
         let kek = self.tenant_kek(period, tenant)?;
         let sealed = xaes::seal(&kek.0, &nonce, &wrap_data(period, tenant, dek_id), &dek.0)
             .map_err(|_| Error::TooLong { what: "a data key", len: 32, max: 32 })?;
@@ -251,7 +269,10 @@ fn wrap_data(period: u32, tenant: &str, dek_id: &[u8; 16]) -> Vec<u8> {
 
 /// HKDF-SHA-512 (RFC 5869) without salt, 32 bytes. What varies in length stands last in `info`, so that no two infos
 /// of different parts are the same bytes.
-#[expect(clippy::expect_used, reason = "32 bytes are fewer than the 255 × 64 that RFC 5869 allows; zeros would be a known key")]
+#[expect(
+    clippy::expect_used,
+    reason = "32 bytes are fewer than the 255 × 64 that RFC 5869 allows; zeros would be a known key"
+)]
 fn derive(secret: &[u8], info: &[&[u8]]) -> Key {
     let mut key = Key([0; 32]);
     Hkdf::<Sha512>::new(None, secret).expand_multi_info(info, &mut key.0).expect("32 bytes can be derived");

@@ -95,7 +95,13 @@ fn is_known(event_type: u16) -> bool {
     matches!(event_type, event_type::WRITER_CLAIMED..=event_type::EPOCH_CLOSED | event_type::POLICY_PUBLISHED..=event_type::DEAD_LETTER_MARKED)
 }
 
-pub(super) fn answered(event_type: u16, seq: u64, recorded_at_us: i64, facts: &Facts, outcome: &Outcome) -> Result<Clear, Error> {
+pub(super) fn answered(
+    event_type: u16,
+    seq: u64,
+    recorded_at_us: i64,
+    facts: &Facts,
+    outcome: &Outcome,
+) -> Result<Clear, Error> {
     let unknown = |what, found: u64| Error::Unknown { seq, what, found };
     let kind = numbers::to_answer_kind(event_type).ok_or(Error::NoAnswer { seq, event_type })?;
     let decided = numbers::to_outcome(outcome.outcome).ok_or_else(|| unknown("outcome", outcome.outcome.into()))?;
@@ -141,7 +147,8 @@ fn fact(event_type: u16, seq: u64, bytes: &[u8]) -> Result<Option<Fact>, Error> 
     let unknown = |what, found: u8| Error::Unknown { seq, what, found: found.into() };
     Ok(Some(match event_type {
         event_type::POLICY_PUBLISHED => {
-            let layout::PolicyPublished { bundle_hash, chunk_no, chunks, bytes } = layout::PolicyPublished::decode(bytes)?;
+            let layout::PolicyPublished { bundle_hash, chunk_no, chunks, bytes } =
+                layout::PolicyPublished::decode(bytes)?;
             Fact::PolicyPublished { bundle_hash: bundle_hash.0, chunk_no, chunks, bytes }
         }
         event_type::POLICY_ACTIVATED => {

@@ -139,7 +139,9 @@ impl Opened {
         let unknown = |what, found: u64| Error::Unknown { seq: self.seq, what, found };
         let Opened { facts, outcome, .. } = self;
         let kind = match (numbers::to_answer_kind(self.event_type), &self.request) {
-            (Some(AnswerKind::Rerouted { .. }), Some(request)) => AnswerKind::Rerouted { partition: forwarded_to(request) },
+            (Some(AnswerKind::Rerouted { .. }), Some(request)) => {
+                AnswerKind::Rerouted { partition: forwarded_to(request) }
+            }
             (Some(kind), _) => kind,
             (None, _) => return Err(Error::NoAnswer { seq: self.seq, event_type: self.event_type }),
         };
@@ -215,7 +217,11 @@ fn read<T>(
 
 /// The bytes of a sealed section and the key that they name, or why they cannot be opened.
 #[expect(clippy::type_complexity, reason = "the outer result is a fault, the inner one an answer")]
-fn lookup<'a, T>(event: &StoredEvent<'a>, tag: u16, keys: &dyn Keys) -> Result<Result<(&'a [u8], SectionKey), Read<T>>, Error> {
+fn lookup<'a, T>(
+    event: &StoredEvent<'a>,
+    tag: u16,
+    keys: &dyn Keys,
+) -> Result<Result<(&'a [u8], SectionKey), Read<T>>, Error> {
     let Some(bytes) = event.section(tag) else { return Ok(Err(Read::Pruned)) };
     let Ok(envelope) = Envelope::decode(bytes) else { return Ok(Err(Read::Corrupt)) };
     Ok(match keys.dek(event.body.chain.partition, &envelope.dek_id)? {
@@ -290,11 +296,14 @@ pub fn material(event: &StoredEvent<'_>, keys: &dyn Keys) -> Result<Read<Reseali
 ///
 /// # Errors
 /// As [`super::seal_answer`]; and when the answer has other sections than the record.
-pub fn reseal(answer: &Answer, origin: &Origin, event: &StoredEvent<'_>, drawn: &Resealing) -> Result<(NewEvent, Clear), Error> {
+pub fn reseal(
+    answer: &Answer,
+    origin: &Origin,
+    event: &StoredEvent<'_>,
+    drawn: &Resealing,
+) -> Result<(NewEvent, Clear), Error> {
     let commit = match &answer.request {
-        Some(request) => {
-            ledger::identity::request_commit(&drawn.material.nonce, &wire::encode_request(request)?)
-        }
+        Some(request) => ledger::identity::request_commit(&drawn.material.nonce, &wire::encode_request(request)?),
         None => drawn.request_commit,
     };
     if drawn.salts.len() != drawn.material.persons.len().saturating_add(1) {

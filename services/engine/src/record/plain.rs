@@ -31,8 +31,12 @@ pub fn plain(event: &Event, origin: &Origin, seq: u64, recorded_at_us: i64) -> R
     let (event_type, bytes) = match event {
         Event::Answer(_) => return Err(Error::NeedsKeys),
         Event::PolicyPublished { bundle_hash, chunk_no, chunks, bytes } => {
-            let layout =
-                PolicyPublished { bundle_hash: Hash(*bundle_hash), chunk_no: *chunk_no, chunks: *chunks, bytes: bytes.clone() };
+            let layout = PolicyPublished {
+                bundle_hash: Hash(*bundle_hash),
+                chunk_no: *chunk_no,
+                chunks: *chunks,
+                bytes: bytes.clone(),
+            };
             (event_type::POLICY_PUBLISHED, layout.encode()?)
         }
         Event::PolicyActivated { command_id, bundle_hash, mode } => {

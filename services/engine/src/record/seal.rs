@@ -20,7 +20,8 @@ use wire::SharedPart;
 use super::clear::{Clear, answered};
 use super::{Error, numbers};
 
-static DECISION_SCHEMA: LazyLock<Hash> = LazyLock::new(|| ledger::hash::schema_hash(wire::decision_schema().as_bytes()));
+static DECISION_SCHEMA: LazyLock<Hash> =
+    LazyLock::new(|| ledger::hash::schema_hash(wire::decision_schema().as_bytes()));
 
 /// Hash of the record schema of the sealed sections.
 pub fn decision_schema_hash() -> Hash {
@@ -107,7 +108,8 @@ pub fn seal_answer(sealing: Sealing<'_>) -> Result<(NewEvent, Clear), Error> {
 /// As [`seal_answer`], with the commitment to the request given instead of its bytes.
 pub(super) fn seal_committed(sealing: Sealing<'_>, commit: [u8; 32]) -> Result<(NewEvent, Clear), Error> {
     let Sealing { answer, origin, chain, seq, recorded_at_us, outcome_no, material, salts, .. } = sealing;
-    let (impersonal, parts) = answer.request.as_ref().map(Request::split).map_or((None, Vec::new()), |(r, p)| (Some(r), p));
+    let (impersonal, parts) =
+        answer.request.as_ref().map(Request::split).map_or((None, Vec::new()), |(r, p)| (Some(r), p));
     let facts = facts(answer, origin, material, commit)?;
     let outcome = Outcome {
         outcome: numbers::outcome(answer.outcome),
@@ -142,7 +144,10 @@ pub(super) fn seal_committed(sealing: Sealing<'_>, commit: [u8; 32]) -> Result<(
 }
 
 /// Each person's section with its key, in the order of the tags.
-fn persons<'a>(parts: &'a [PersonalPart], material: &'a Material) -> Result<Vec<(u16, &'a SectionKey, &'a PersonalPart)>, Error> {
+fn persons<'a>(
+    parts: &'a [PersonalPart],
+    material: &'a Material,
+) -> Result<Vec<(u16, &'a SectionKey, &'a PersonalPart)>, Error> {
     if parts.len() != material.persons.len() {
         return Err(Error::Material("as many keys as persons"));
     }

@@ -21,10 +21,6 @@ impl Writer {
         self
     }
 
-    pub(crate) fn u16(self, value: u16) -> Self {
-        self.bytes(&value.to_be_bytes())
-    }
-
     pub(crate) fn u32(self, value: u32) -> Self {
         self.bytes(&value.to_be_bytes())
     }
@@ -76,10 +72,6 @@ impl<'a> Reader<'a> {
         self.array().map(u8::from_be_bytes)
     }
 
-    pub(crate) fn u16(&mut self) -> Option<u16> {
-        self.array().map(u16::from_be_bytes)
-    }
-
     pub(crate) fn u32(&mut self) -> Option<u32> {
         self.array().map(u32::from_be_bytes)
     }
@@ -94,12 +86,6 @@ impl<'a> Reader<'a> {
 
     pub(crate) fn ordered_i64(&mut self) -> Option<i64> {
         self.u64().map(|value| (value ^ (1 << 63)).cast_signed())
-    }
-
-    pub(crate) fn bytes(&mut self, count: usize) -> Option<&'a [u8]> {
-        let (bytes, rest) = self.0.split_at_checked(count)?;
-        self.0 = rest;
-        Some(bytes)
     }
 
     /// Everything that is left, as text.

@@ -267,8 +267,8 @@ pub struct Outcomes {
     /// Only this partition.
     #[arg(long)]
     pub partition: Option<u32>,
-    /// Only numbers above this one, in each partition shown.
-    #[arg(long, value_name = "NUMBER")]
+    /// Only numbers above this one: they are counted by partition.
+    #[arg(long, value_name = "NUMBER", requires = "partition")]
     pub after: Option<u64>,
     /// Keep on and print what comes, until interrupted.
     #[arg(long, conflicts_with = "data")]

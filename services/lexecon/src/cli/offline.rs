@@ -3,7 +3,7 @@
 //! Nothing is added to the ledger. State and read models, which are a fold of it, may be brought up to it first.
 
 use std::fmt;
-use std::io::Write as _;
+use std::io::{self, Write};
 use std::path::Path;
 
 use domain::ids::{ActorId, BadName, RequestId, Tenant};
@@ -11,6 +11,7 @@ use engine::offline::{Offline, RebuildReport};
 use engine::reader::Reader;
 use engine::replay::ReplayReport;
 use engine::view::DecisionView;
+use eventlog::Position;
 use indicatif::ProgressBar;
 use ledger::EventId;
 use serde::Serialize;
@@ -22,13 +23,16 @@ use super::failure::Failure;
 use super::question::{Filter, Question};
 use crate::exit::Exit;
 use crate::http::answer::EntryBody;
+use crate::http::dead_letters::{self, LetterBody, LettersBody};
+use crate::http::export as json_export;
 use crate::http::ledger::PartitionsBody;
 use crate::http::lookups::{self, DecisionsQuery};
-use crate::http::{position, problem::Problem};
+use crate::http::outcomes::OutcomesBody;
+use crate::http::position;
 use crate::serve;
 
-/// Outcomes of one page.
-const OUTCOMES: usize = 500;
+/// Items of one page of outcomes or dead letters.
+const PAGE: usize = 500;
 
 /// A data directory, held by this command.
 pub struct Directory {
@@ -67,8 +71,15 @@ impl Directory {
                 found(reader.request(&tenant, &actor, &id).map_err(broken)?.as_ref(), "request")
             }
             Question::Outcomes { partition, after } => outcomes(&reader, *partition, *after),
-            Question::DeadLetters { .. } => Err(invalid("dead letters are read from a running system")),
-            Question::DeadLetter { .. } => Err(invalid("dead letters are read from a running system")),
+            Question::DeadLetters { cursor } => {
+                let from = dead_letters::place(cursor.as_deref()).map_err(|problem| invalid(problem.detail))?;
+                let (views, next) = self.offline.letters().page(from, PAGE).map_err(broken)?;
+                value(&LettersBody::of(&views, next))
+            }
+            Question::DeadLetter { partition, position } => {
+                let one = self.offline.letters().one(*partition, Position(*position));
+                value(&LetterBody::of(&one.map_err(|error| not_found(error.to_string()))?))
+            }
         }
     }
 
@@ -86,13 +97,13 @@ impl Directory {
         let (log, deployment) = (self.offline.log().as_ref(), self.offline.deployment());
         match format {
             Format::Ledger => {
-                let sink = &mut |bytes: &[u8]| {
-                    bar.inc(u64::try_from(bytes.len()).unwrap_or(0));
-                    to.write_all(bytes)
-                };
-                engine::export::export(log, deployment, partition, sink).map_err(broken)?;
+                let mut shown = Shown { to, bar };
+                engine::export::export(log, deployment, partition, &mut |bytes| shown.write_all(bytes)).map_err(broken)?;
             }
-            Format::Json => {}
+            Format::Json => {
+                let mut lines = Shown { to, bar };
+                json_export::lines(log, deployment, partition, &mut lines).map_err(broken)?;
+            }
         }
         Ok(())
     }
@@ -122,6 +133,10 @@ fn invalid(what: impl Into<String>) -> Failure {
     Failure::new(Exit::Failure, "invalid_query", what)
 }
 
+fn not_found(what: impl Into<String>) -> Failure {
+    Failure::new(Exit::Failure, "not_found", what)
+}
+
 fn value(body: &impl Serialize) -> Result<Value, Failure> {
     serde_json::to_value(body).map_err(|error| Failure::new(Exit::Failure, "output", error.to_string()))
 }
@@ -129,7 +144,7 @@ fn value(body: &impl Serialize) -> Result<Value, Failure> {
 fn found(view: Option<&DecisionView>, what: &str) -> Result<Value, Failure> {
     match view {
         Some(view) => value(&EntryBody::of(view)),
-        None => Err(Failure::new(Exit::Failure, "not_found", format!("there is no such {what}"))),
+        None => Err(not_found(format!("there is no such {what}"))),
     }
 }
 
@@ -142,7 +157,7 @@ fn page(reader: &Reader, filter: &Filter) -> Result<Value, Failure> {
     let query: DecisionsQuery =
         serde_json::from_value(Value::Object(members)).map_err(|error| invalid(error.to_string()))?;
     let (filter_of_reader, cursor, _) =
-        lookups::understood(query).map_err(|problem: Problem| invalid(problem.detail))?;
+        lookups::understood(query).map_err(|problem| invalid(problem.detail))?;
     let limit = usize::try_from(filter.limit).unwrap_or(usize::MAX);
     let page =
         reader.decisions(&filter_of_reader, cursor.as_deref(), limit).map_err(|error| invalid(error.to_string()))?;
@@ -151,8 +166,24 @@ fn page(reader: &Reader, filter: &Filter) -> Result<Value, Failure> {
 }
 
 fn outcomes(reader: &Reader, partition: u32, after: Option<u64>) -> Result<Value, Failure> {
-    let views = reader.outcomes(partition, after, OUTCOMES).map_err(|error| invalid(error.to_string()))?;
-    let items = views.iter().map(|view| value(&EntryBody::of(view))).collect::<Result<Vec<_>, _>>()?;
-    let next = views.last().filter(|_| views.len() == OUTCOMES).map(|view| view.outcome_no);
-    Ok(json!({"items": items, "next": next}))
+    let views = reader.outcomes(partition, after, PAGE).map_err(|error| invalid(error.to_string()))?;
+    value(&OutcomesBody::of(&views, PAGE))
+}
+
+/// A writer that moves a bar.
+struct Shown<'a, 'b> {
+    to: &'a mut Counted<'b>,
+    bar: &'a ProgressBar,
+}
+
+impl Write for Shown<'_, '_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.to.write(bytes)?;
+        self.bar.inc(u64::try_from(written).unwrap_or(0));
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
 }

@@ -226,18 +226,26 @@ fn dead_letters_are_listed_shown_and_dealt_with() {
     let running = Running::start();
     let source = ["--url", &url(&running)];
     let octets = [("content-type", "application/octet-stream")];
-    let sent = crate::running::call(running.address, "POST", "/v1/requests:raw", &octets, b"\0\0\0\0\x01garbage");
-    assert_eq!(sent.status, 202, "{}", sent.text());
-    let item = until(Duration::from_secs(20), || {
-        let list = lexecon(["dlq", "list", "--json"].into_iter().chain(source)).is(0).json();
-        list["items"].get(0).cloned()
+    for garbage in [b"\0\0\0\0\x01garbage", b"\0\0\0\0\x01rubbish"] {
+        let sent = crate::running::call(running.address, "POST", "/v1/requests:raw", &octets, garbage);
+        assert_eq!(sent.status, 202, "{}", sent.text());
+    }
+    let dlq = |args: &[&str], code: i32| lexecon(["dlq"].iter().chain(args).chain(&source)).is(code);
+    let items = until(Duration::from_secs(20), || {
+        let list = dlq(&["list", "--json"], 0).json();
+        list["items"].as_array().filter(|items| items.len() == 2).cloned()
     });
-    let item = item.expect("a dead letter");
-    let id = format!("{}:{}", item["partition"], item["position"]);
-    lexecon(["dlq", "list"].into_iter().chain(source)).is(0).says(&[&id, "undecodable", "1 dead letters"]);
-    lexecon(["dlq", "show", &id].into_iter().chain(source)).is(0).says(&["undecodable"]);
-    lexecon(["dlq", "retry", &id].into_iter().chain(source)).is(0);
-    lexecon(["dlq", "discard", &id].into_iter().chain(source)).is(0);
+    let items = items.expect("two dead letters");
+    let id = |item: &Value| format!("{}:{}", item["partition"], item["position"]);
+    let (one, two) = (id(&items[0]), id(&items[1]));
+    dlq(&["list"], 0).says(&[&one, &two, "undecodable", "2 dead letters"]);
+    dlq(&["show", &one], 0).says(&["undecodable", "open"]);
+    dlq(&["retry", &one], 0).says(&[&one]);
+    dlq(&["retry", &one], 1).says(&["already"]);
+    dlq(&["discard", &two], 0).says(&[&two]);
+    dlq(&["discard", &two], 1).says(&["already"]);
+    let states: Vec<_> = [&one, &two].map(|id| dlq(&["show", id, "--json"], 0).json()["state"].clone()).into();
+    assert_eq!(states, ["retried", "discarded"]);
     lexecon(["dlq", "show", "0:99999"].into_iter().chain(source)).is(1).says(&["not_found"]);
 }
 

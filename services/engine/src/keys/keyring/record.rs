@@ -45,7 +45,11 @@ impl fmt::Debug for KeyringRecord {
         match self {
             // Lookups and surrogates are pseudonyms, wrapped keys are secrets of a kind: neither belongs into a log.
             KeyringRecord::Wrapped { tenant, class, period, wrapped, .. } => {
-                write!(f, "Wrapped {{ tenant: {tenant:?}, class: {class}, period: {period}, wrapped: {} bytes }}", wrapped.len())
+                write!(
+                    f,
+                    "Wrapped {{ tenant: {tenant:?}, class: {class}, period: {period}, wrapped: {} bytes }}",
+                    wrapped.len()
+                )
             }
             KeyringRecord::Directory { .. } => f.write_str("Directory { .. }"),
         }
@@ -63,7 +67,8 @@ impl KeyringRecord {
             KeyringRecord::Wrapped { dek_id, tenant, surrogate, class, period, wrapped } => {
                 let too_long = |what, len, max| move |_| Error::TooLong { what, len, max };
                 let tenant_len = u8::try_from(tenant.len()).map_err(too_long("a tenant's name", tenant.len(), 255))?;
-                let wrapped_len = u16::try_from(wrapped.len()).map_err(too_long("a wrapped data key", wrapped.len(), 65_535))?;
+                let wrapped_len =
+                    u16::try_from(wrapped.len()).map_err(too_long("a wrapped data key", wrapped.len(), 65_535))?;
                 out.push(WRAPPED);
                 out.extend_from_slice(dek_id);
                 out.push(tenant_len);
