@@ -142,6 +142,8 @@ pub struct Settings {
     pub batch_bytes_max: usize,
     /// How long a thread without work waits before it looks at the log again without having been woken.
     pub poll: Duration,
+    /// How far apart rounds begin at least, so that frames gather; a read that waits for a position waits as long.
+    pub gather: Duration,
     /// The first wait after a failure; doubled for each further one.
     pub retry_min: Duration,
     /// The longest wait after failures.
@@ -160,6 +162,7 @@ impl Default for Settings {
             read_bytes_max: 4 << 20,
             batch_bytes_max: 4 << 20,
             poll: Duration::from_millis(20),
+            gather: Duration::from_millis(5),
             retry_min: Duration::from_millis(50),
             retry_max: Duration::from_secs(5),
             statistics_names_max: 256,

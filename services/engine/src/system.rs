@@ -390,9 +390,10 @@ impl System {
             return Err(SubmitError::NotReady("the process is stopping".into()));
         }
         let place = self.place()?;
-        let not_running = self.runtime.statuses.not_running();
-        if let Some(first) = not_running.first() {
-            return Err(SubmitError::NotReady(first.clone()));
+        if !self.runtime.statuses.all_running()
+            && let Some(first) = self.runtime.statuses.not_running().into_iter().next()
+        {
+            return Err(SubmitError::NotReady(first));
         }
         let failed = |why: String| SubmitError::Failed(why);
         let bytes = wire::encode_request(request).map_err(|error| failed(error.to_string()))?;
