@@ -5,7 +5,10 @@
 root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." && pwd)
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/lexecon
 # Outside the checkout, so that all checkouts of one user share the one long build, RocksDB.
-export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$cache/target}
+CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$cache/target}
+# A relative one means the caller's directory, also after a script has changed into the checkout.
+[[ $CARGO_TARGET_DIR == /* ]] || CARGO_TARGET_DIR=$PWD/$CARGO_TARGET_DIR
+export CARGO_TARGET_DIR
 export root cache
 
 say() { printf '%s\n' "$*" >&2; }

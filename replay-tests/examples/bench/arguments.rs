@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-const USAGE: &str = "usage: ops/bench [--quick] [--only NAME,…] [--json FILE] [--scratch DIR] [--binary FILE] [--other FILE]
+const USAGE: &str =
+    "usage: ops/bench [--quick] [--only NAME,…] [--json FILE] [--scratch DIR] [--binary FILE] [--other FILE]
   --quick         short runs: a look, no figures to quote
   --only NAME,…   some measurements only
   --json FILE     write all figures, with commit and machine
@@ -53,7 +54,10 @@ impl Arguments {
 
     /// A fresh directory, removed when dropped.
     pub fn directory(&self) -> tempfile::TempDir {
-        tempfile::Builder::new().prefix("lexecon-bench-").tempdir_in(self.scratch()).expect("the scratch directory can be written")
+        tempfile::Builder::new()
+            .prefix("lexecon-bench-")
+            .tempdir_in(self.scratch())
+            .expect("the scratch directory can be written")
     }
 
     /// How long one run takes.

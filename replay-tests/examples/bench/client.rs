@@ -1,7 +1,7 @@
 //! Closed-loop HTTP/1.1 clients, one thread and one connection each: a blocking client of a few lines, because what the
 //! client spends is missing from what the server could have had on the same cores.
 
-use std::io::{BufReader, BufRead, Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -124,7 +124,12 @@ fn compose(load: &Load, templates: &Templates, number: u64, body: &mut Vec<u8>, 
         "/v1/decisions:batch"
     };
     call.clear();
-    write!(call, "POST {path} HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n", body.len()).unwrap();
+    write!(
+        call,
+        "POST {path} HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    )
+    .unwrap();
     call.extend_from_slice(body);
 }
 

@@ -52,18 +52,29 @@ pub fn measure(arguments: &Arguments, report: &mut Report) {
 }
 
 /// Every shape on a fresh directory.
-fn one_server(arguments: &Arguments, name: &'static str, program: &PathBuf, turn: u64, templates: &Arc<Templates>) -> Vec<Measured> {
+fn one_server(
+    arguments: &Arguments,
+    name: &'static str,
+    program: &PathBuf,
+    turn: u64,
+    templates: &Arc<Templates>,
+) -> Vec<Measured> {
     let directory = arguments.directory();
     let server = Server::start(program, &directory.path().join("data"));
     let done = Arc::default();
-    let load = |connections, batch, run, until| Load { address: server.address.clone(), connections, batch, run, until };
+    let load =
+        |connections, batch, run, until| Load { address: server.address.clone(), connections, batch, run, until };
     // Keys of most actors and persons are made now, caches are warm: what is measured is the steady state.
     client::run(&load(4, 50, turn * 100 + 99, Until::Sent(10_000)), templates, &done);
     let mut measured = Vec::new();
     for (index, (shape, connections, batch, target)) in SHAPES.into_iter().enumerate() {
         let fdatasync = disk::fdatasync_p50(directory.path(), 100);
         let meter = Meter::start(server.pid());
-        let outcome = client::run(&load(connections, batch, turn * 100 + index as u64, Until::Elapsed(arguments.run())), templates, &done);
+        let outcome = client::run(
+            &load(connections, batch, turn * 100 + index as u64, Until::Elapsed(arguments.run())),
+            templates,
+            &done,
+        );
         measured.push(Measured { program: name, shape, target, outcome, spent: meter.stop(), fdatasync });
     }
     server.stop();
@@ -97,8 +108,17 @@ fn print(all: &[Measured], compared: bool) {
         })
         .collect();
     let head = [
-        "http", "decisions/s", "target", "call p50 ms", "p99 ms", "errors", "server µs user + sys", "client µs", "others' cores",
-        "fdatasync µs", "per fdatasync",
+        "http",
+        "decisions/s",
+        "target",
+        "call p50 ms",
+        "p99 ms",
+        "errors",
+        "server µs user + sys",
+        "client µs",
+        "others' cores",
+        "fdatasync µs",
+        "per fdatasync",
     ];
     table("Durable decisions through HTTP; CPU in µs per decision", &head, &rows);
     for one in all.iter().filter(|one| one.shape.starts_with("batches")) {

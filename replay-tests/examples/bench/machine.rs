@@ -14,7 +14,9 @@ pub fn describe(scratch: &Path) -> Value {
         line.split_once(':').map_or(String::new(), |(_, value)| value.trim().to_owned())
     };
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    let date = jiff::Timestamp::from_second(now.as_secs().try_into().unwrap_or(0)).map(|time| time.to_string()).unwrap_or_default();
+    let date = jiff::Timestamp::from_second(now.as_secs().try_into().unwrap_or(0))
+        .map(|time| time.to_string())
+        .unwrap_or_default();
     let memory_kib: u64 = field(&read("/proc/meminfo"), "MemTotal").trim_end_matches(" kB").parse().unwrap_or(0);
     json!({
         "commit": git(&["rev-parse", "--short=12", "HEAD"]),

@@ -50,7 +50,8 @@ pub fn of_threads(pid: u32) -> BTreeMap<String, Cpu> {
     let mut threads: BTreeMap<String, Cpu> = BTreeMap::new();
     for entry in std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten() {
         if let Some((name, fields)) = stat(&format!("{}/stat", entry.path().display())) {
-            let sum = threads.entry(name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '-').to_owned()).or_default();
+            let sum =
+                threads.entry(name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '-').to_owned()).or_default();
             let one = cpu(&fields, 11);
             *sum = Cpu { user: sum.user + one.user, sys: sum.sys + one.sys };
         }
@@ -61,7 +62,14 @@ pub fn of_threads(pid: u32) -> BTreeMap<String, Cpu> {
 /// Busy CPU seconds of the whole machine since it started.
 fn of_machine() -> f64 {
     let text = std::fs::read_to_string("/proc/stat").unwrap_or_default();
-    let fields: Vec<f64> = text.lines().next().unwrap_or_default().split_whitespace().skip(1).map(|word| word.parse().unwrap_or(0.0)).collect();
+    let fields: Vec<f64> = text
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .split_whitespace()
+        .skip(1)
+        .map(|word| word.parse().unwrap_or(0.0))
+        .collect();
     let idle = fields.get(3).copied().unwrap_or(0.0) + fields.get(4).copied().unwrap_or(0.0);
     // Guest time is counted in user time already.
     (fields.iter().take(8).sum::<f64>() - idle) / TICKS_PER_SECOND
@@ -70,7 +78,10 @@ fn of_machine() -> f64 {
 /// Resident bytes of a process.
 pub fn resident_bytes(pid: u32) -> u64 {
     let text = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let kib = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<u64>().ok());
+    let kib = text
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<u64>().ok());
     kib.unwrap_or(0) * 1024
 }
 
@@ -113,7 +124,8 @@ impl Meter {
         let same = self.pid == std::process::id();
         let client = if same { Cpu::default() } else { of_process(std::process::id()).since(self.client) };
         let before = |name: &str| self.threads.get(name).copied().unwrap_or_default();
-        let threads = of_threads(self.pid).into_iter().map(|(name, cpu)| (name.clone(), cpu.since(before(&name)))).collect();
+        let threads =
+            of_threads(self.pid).into_iter().map(|(name, cpu)| (name.clone(), cpu.since(before(&name)))).collect();
         let others = (of_machine() - self.machine - server.total() - client.total()).max(0.0) / seconds;
         Spent { seconds, server, threads, client, others }
     }

@@ -60,7 +60,8 @@ enum Seen {
 
 /// Exports the ledger of a damaged copy: refused with a message, or every acknowledged event is there.
 fn look(data: &Path, out: &Path, known: &BTreeMap<String, Value>, what: &str) -> Seen {
-    let (code, _, err) = run("lexecon", &["ledger", "export", "--data", data.to_str().unwrap(), "--out", out.to_str().unwrap()]);
+    let (code, _, err) =
+        run("lexecon", &["ledger", "export", "--data", data.to_str().unwrap(), "--out", out.to_str().unwrap()]);
     if code != 0 {
         assert!(!err.trim().is_empty(), "{what}: refused without a word");
         assert!(!err.contains("panicked"), "{what}: {err}");
@@ -80,7 +81,11 @@ fn look(data: &Path, out: &Path, known: &BTreeMap<String, Value>, what: &str) ->
     }
     for (id, place) in known {
         let found = hashes.get(&(place["partition"].as_u64().unwrap(), place["seq"].as_u64().unwrap()));
-        assert_eq!(found.map(String::as_str), place["event_hash"].as_str(), "{what}: {id} was acknowledged and is silently lost");
+        assert_eq!(
+            found.map(String::as_str),
+            place["event_hash"].as_str(),
+            "{what}: {id} was acknowledged and is silently lost"
+        );
     }
     Seen::Intact
 }
@@ -91,7 +96,10 @@ fn damaged_files_are_never_accepted_in_silence() {
     let data = directory.path().join("data");
     let known = fill(&data);
     let (mut refused, mut intact, mut tried) = (0, 0, 0);
-    for file in files(&data).iter().filter(|file| file.strip_prefix(&data).unwrap().starts_with("log") || file.ends_with("anchor")) {
+    for file in files(&data)
+        .iter()
+        .filter(|file| file.strip_prefix(&data).unwrap().starts_with("log") || file.ends_with("anchor"))
+    {
         let length = fs::metadata(file).unwrap().len();
         let name = file.strip_prefix(&data).unwrap().display().to_string();
         let places: Vec<u64> = if length == 0 { Vec::new() } else { (0..6).map(|n| length * n / 6).collect() };
@@ -105,7 +113,11 @@ fn damaged_files_are_never_accepted_in_silence() {
                 copy(&data, &broken);
                 let target = broken.join(file.strip_prefix(&data).unwrap());
                 let mut bytes = fs::read(&target).unwrap();
-                if cut { bytes.truncate(*place as usize) } else { bytes[*place as usize] ^= 0x55 }
+                if cut {
+                    bytes.truncate(*place as usize)
+                } else {
+                    bytes[*place as usize] ^= 0x55
+                }
                 fs::write(&target, bytes).unwrap();
                 let out = directory.path().join("broken.ledger");
                 let _ = fs::remove_file(&out);
@@ -132,7 +144,8 @@ fn state_is_only_a_fold() {
     let mut client = Client::connect(&server.address).unwrap();
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
     for (id, place) in known.iter().take(50) {
-        let path = format!("/v1/requests?tenant=default&actor=agent-{}&request_id={id}", id.rsplit('-').next().unwrap());
+        let path =
+            format!("/v1/requests?tenant=default&actor=agent-{}&request_id={id}", id.rsplit('-').next().unwrap());
         loop {
             let (status, answer) = client.call("GET", &path, None).unwrap();
             if status == 200 {

@@ -23,16 +23,18 @@ fn rounds() -> usize {
 
 fn body(id: &str) -> Value {
     let number: u64 = id.rsplit('-').next().and_then(|n| n.parse().ok()).unwrap_or(0);
+    let action = ["read_file", "send_email", "delete_file", "send_money"][(number % 4) as usize];
     let mut body = json!({
         "request_id": id,
         "actor": {"id": format!("agent-{}", number % 23), "kind": "agent"},
-        "action": ["read_file", "send_email", "delete_file", "send_money"][(number % 4) as usize],
+        "action": action,
         "risk_class": "minimal",
         // Fixed, so that a repeat has the same body. Inside the retention of ids.
         "occurred_at": started_at(),
     });
-    if number % 3 == 0 {
-        body["subjects"] = json!([{"id_type": "email", "id": format!("person{}@example.org", number % 40), "role": "recipient"}]);
+    if number.is_multiple_of(3) {
+        body["subjects"] =
+            json!([{"id_type": "email", "id": format!("person{}@example.org", number % 40), "role": "recipient"}]);
     }
     body
 }
@@ -141,13 +143,16 @@ fn write(
 fn verify_by_repeat(address: &str, known: &Acknowledged, sample: usize, rng: &mut ChaCha20Rng) -> usize {
     let ids: Vec<&String> = known.keys().collect();
     let mut client = Client::connect(address).expect("the server listens");
-    let chosen: Vec<&String> = if sample >= ids.len() { ids } else { (0..sample).map(|_| ids[rng.random_range(0..ids.len())]).collect() };
+    let chosen: Vec<&String> =
+        if sample >= ids.len() { ids } else { (0..sample).map(|_| ids[rng.random_range(0..ids.len())]).collect() };
     for chunk in chosen.chunks(200) {
         let requests: Vec<Value> = chunk.iter().map(|id| body(id)).collect();
-        let (status, answer) = client.call("POST", "/v1/decisions:batch", Some(&json!({ "requests": requests }))).expect("an answer");
+        let (status, answer) =
+            client.call("POST", "/v1/decisions:batch", Some(&json!({ "requests": requests }))).expect("an answer");
         assert_eq!(status, 200, "{answer}");
         for (id, result) in chunk.iter().zip(answer["results"].as_array().unwrap()) {
-            let coordinate = acknowledged(result).unwrap_or_else(|| panic!("{id} was acknowledged and is lost: {result}"));
+            let coordinate =
+                acknowledged(result).unwrap_or_else(|| panic!("{id} was acknowledged and is lost: {result}"));
             assert_eq!(coordinate, known[*id], "{id} is another event now");
         }
     }
@@ -199,7 +204,8 @@ fn every_acknowledged_decision_survives_kill_9() {
 /// The ledger alone: it verifies, accounts for its input, and holds every acknowledged event once.
 fn verify_export(data: &Path, beside: &Path, known: &Acknowledged) -> u64 {
     let file = beside.join("all.ledger");
-    let (code, out, err) = run("lexecon", &["ledger", "export", "--data", data.to_str().unwrap(), "--out", file.to_str().unwrap()]);
+    let (code, out, err) =
+        run("lexecon", &["ledger", "export", "--data", data.to_str().unwrap(), "--out", file.to_str().unwrap()]);
     assert_eq!(code, 0, "export: {out}{err}");
     let (code, out, err) = run("ledger-verify", &[file.to_str().unwrap(), "--json"]);
     assert_eq!(code, 0, "ledger-verify: {out}{err}");

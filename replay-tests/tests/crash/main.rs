@@ -3,7 +3,15 @@
 //! The parent keeps what was acknowledged: request id, coordinate, event hash. After every kill the program is started
 //! on the same directory and must give the same answers; at the end the exported ledger alone must hold every
 //! acknowledged event once, verify, and account for all input; replay and rebuild must agree.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stdout, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::cast_possible_truncation,
+    missing_docs
+)]
 
 mod client;
 mod damage;

@@ -46,7 +46,9 @@ impl Server {
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         match serde_json::from_str::<Value>(&line) {
-            Ok(said) if said["address"].is_string() => Ok(Server { child, address: said["address"].as_str().unwrap().to_owned() }),
+            Ok(said) if said["address"].is_string() => {
+                Ok(Server { child, address: said["address"].as_str().unwrap().to_owned() })
+            }
             _ => {
                 let status = child.wait().unwrap();
                 Err(format!("{status}: {}", errors.join().unwrap()))

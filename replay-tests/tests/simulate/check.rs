@@ -69,25 +69,58 @@ pub fn all(world: &World, figures: &mut Figures) -> Result<(), String> {
         let index = world.ctx.secrets.index_key(&request.tenant);
         let routing = RoutingKey::of(&request.tenant, &request.actor.id, Routing::Actor);
         let bytes = wire::encode_request(&request).map_err(|error| error.to_string())?;
-        let identity = engine::owner::identify(&index, &routing, &request, &bytes).map_err(|error| error.to_string())?;
+        let identity =
+            engine::owner::identify(&index, &routing, &request, &bytes).map_err(|error| error.to_string())?;
         let decided = answers.get(&identity.key).copied().unwrap_or(0);
         if decided != 1 {
             if std::env::var_os("SIM_TRACE").is_some() {
                 for chain in &world.chains {
                     for topic in [Topic::Requests] {
-                        for record in world.log.read(topic, chain.partition, Position::ZERO, ReadLimit { records: usize::MAX, bytes: usize::MAX }).unwrap() {
-                            println!("left in {topic:?} {}: {} headers {:?}", chain.partition, record.position, record.headers.len());
+                        for record in world
+                            .log
+                            .read(
+                                topic,
+                                chain.partition,
+                                Position::ZERO,
+                                ReadLimit { records: usize::MAX, bytes: usize::MAX },
+                            )
+                            .unwrap()
+                        {
+                            println!(
+                                "left in {topic:?} {}: {} headers {:?}",
+                                chain.partition,
+                                record.position,
+                                record.headers.len()
+                            );
                         }
                     }
                     let key = engine::store::StateKey::Input { topic: "requests".into(), partition: chain.partition };
-                    println!("covered {:?} of tail {:?}", Store::new(world.last_state(), chain.partition).get(&key), world.log.tail(Topic::Requests, chain.partition));
+                    println!(
+                        "covered {:?} of tail {:?}",
+                        Store::new(world.last_state(), chain.partition).get(&key),
+                        world.log.tail(Topic::Requests, chain.partition)
+                    );
                     let mut head = Head::genesis(*chain);
-                    for record in world.log.read(Topic::Ledger, chain.partition, Position::ZERO, ReadLimit { records: usize::MAX, bytes: usize::MAX }).unwrap() {
+                    for record in world
+                        .log
+                        .read(
+                            Topic::Ledger,
+                            chain.partition,
+                            Position::ZERO,
+                            ReadLimit { records: usize::MAX, bytes: usize::MAX },
+                        )
+                        .unwrap()
+                    {
                         if let Ok(frame) = accept(&head, &record.value) {
                             head = frame.head.clone();
                             for event in &frame.events {
-                                if let Ok(facts) = engine::record::facts(event) && facts.request_key == identity.key {
-                                    println!("p{} seq {} type {} offset {}", chain.partition, event.body.seq, event.body.event_type, facts.input_offset);
+                                if let Ok(facts) = engine::record::facts(event)
+                                    && facts.request_key == identity.key
+                                {
+                                    println!(
+                                        "p{} seq {} type {} offset {}",
+                                        chain.partition, event.body.seq, event.body.event_type, facts.input_offset
+                                    );
                                 }
                             }
                         }
@@ -122,7 +155,9 @@ fn partition(
     let mut so_far = FoldedTo { head: Head::genesis(chain), recorded_at_us: 0, next_outcome_no: 0 };
     let mut heads = BTreeSet::from([chain.genesis()]);
     let mut covered = 0;
-    let records = log.read(Topic::Ledger, chain.partition, Position::ZERO, ReadLimit { records: usize::MAX, bytes: usize::MAX }).unwrap();
+    let records = log
+        .read(Topic::Ledger, chain.partition, Position::ZERO, ReadLimit { records: usize::MAX, bytes: usize::MAX })
+        .unwrap();
     for record in &records {
         let frame = match accept(&so_far.head, &record.value) {
             Ok(frame) => frame,
@@ -157,8 +192,8 @@ fn partition(
         for range in frame.run.inputs.iter().filter(|range| range.topic == "requests") {
             covered = range.to_offset;
         }
-        let (fold, next) =
-            fold::accepted(&store, &frame, so_far, world.ctx.terms.remembered_us()).map_err(|error| format!("I3: {error}"))?;
+        let (fold, next) = fold::accepted(&store, &frame, so_far, world.ctx.terms.remembered_us())
+            .map_err(|error| format!("I3: {error}"))?;
         fresh.write(fold.into_writes(&store, frame.run.first_seq, record.position)).unwrap();
         heads.insert(next.head.run_head);
         so_far = next;
@@ -176,7 +211,8 @@ fn partition(
 /// key that counts was swept.
 fn readable(world: &World, chain: ChainId) -> Result<(), String> {
     let accepted = only_accepted(world, chain);
-    let report = replay::replay(&world.ctx, chain, &accepted, &MemoryKv::default(), &mut |_| {}).map_err(|error| format!("replay: {error}"))?;
+    let report = replay::replay(&world.ctx, chain, &accepted, &MemoryKv::default(), &mut |_| {})
+        .map_err(|error| format!("replay: {error}"))?;
     if let Some(difference) = report.first_difference {
         return Err(format!("I4: {difference:?}"));
     }

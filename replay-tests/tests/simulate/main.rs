@@ -4,7 +4,14 @@
 //! with or without its local state, who competes for a partition. At the end the storm stops, everything is drained,
 //! and the ledger alone must show that each request was decided once and nothing was left out. A checker that cannot
 //! fail proves nothing, so it is run against planted bugs as well.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stdout, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    missing_docs
+)]
 
 mod check;
 mod node;
@@ -26,14 +33,20 @@ fn no_seed_loses_doubles_or_forks() {
         crashes += figures.crashes;
         claims += figures.claims;
     }
-    println!("simulation: {SEEDS} seeds, {requests} requests, {frames} frames, {claims} claims, {strays} strays refused, {crashes} crashes: 0 violations");
-    assert!(strays > 100 && crashes > 100 && claims > 500, "the storm was none: {strays} strays, {crashes} crashes, {claims} claims");
+    println!(
+        "simulation: {SEEDS} seeds, {requests} requests, {frames} frames, {claims} claims, {strays} strays refused, {crashes} crashes: 0 violations"
+    );
+    assert!(
+        strays > 100 && crashes > 100 && claims > 500,
+        "the storm was none: {strays} strays, {crashes} crashes, {claims} claims"
+    );
 }
 
 #[test]
 fn the_checker_finds_planted_bugs() {
     for planted in Planted::ALL {
-        let found = (0..SEEDS).find_map(|seed| World::run(seed, Some(planted)).err().map(|violation| (seed, violation)));
+        let found =
+            (0..SEEDS).find_map(|seed| World::run(seed, Some(planted)).err().map(|violation| (seed, violation)));
         let (seed, violation) = found.unwrap_or_else(|| panic!("{planted:?} was not found in {SEEDS} seeds"));
         println!("simulation: {planted:?} found at seed {seed}: {violation}");
     }

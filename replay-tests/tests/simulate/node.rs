@@ -30,12 +30,38 @@ pub struct Node {
 }
 
 impl Node {
-    pub fn start(ctx: &Arc<Context>, chains: &[ChainId], log: &Memory, kv: MemoryKv, seed: u64, planted: Option<Planted>) -> Node {
+    pub fn start(
+        ctx: &Arc<Context>,
+        chains: &[ChainId],
+        log: &Memory,
+        kv: MemoryKv,
+        seed: u64,
+        planted: Option<Planted>,
+    ) -> Node {
         let owners = chains
             .iter()
-            .map(|chain| (chain.partition, Owner::new(ctx.clone(), *chain, ChaCha20Rng::seed_from_u64(seed ^ u64::from(chain.partition) << 40))))
+            .map(|chain| {
+                (
+                    chain.partition,
+                    Owner::new(
+                        ctx.clone(),
+                        *chain,
+                        ChaCha20Rng::seed_from_u64(seed ^ u64::from(chain.partition) << 40),
+                    ),
+                )
+            })
             .collect();
-        Node { kv, owners, handle: log.connect(), waiting: BTreeMap::new(), inputs: VecDeque::new(), planted, answered: Vec::new(), stopped: Vec::new(), asked: BTreeMap::new() }
+        Node {
+            kv,
+            owners,
+            handle: log.connect(),
+            waiting: BTreeMap::new(),
+            inputs: VecDeque::new(),
+            planted,
+            answered: Vec::new(),
+            stopped: Vec::new(),
+            asked: BTreeMap::new(),
+        }
     }
 
     /// New records of an input, as the log thread would push them.
@@ -57,7 +83,9 @@ impl Node {
             match (self.waiting.remove(&completion.ticket), completion.done) {
                 (Some((partition, tag)), done) => {
                     let done = match (self.planted, done) {
-                        (Some(Planted::CommitAssumed), Done::Unknown | Done::Conflict) => Done::Committed(self.next_position(partition)),
+                        (Some(Planted::CommitAssumed), Done::Unknown | Done::Conflict) => {
+                            Done::Committed(self.next_position(partition))
+                        }
                         (_, done) => done,
                     };
                     self.inputs.push_back((partition, Input::Completed { tag, done }));
@@ -115,7 +143,9 @@ impl Node {
             }
             Action::Answer(answer) => self.answered.push(answer.identity.key),
             Action::Advanced { .. } => {}
-            Action::Status(engine::owner::Status::Stopped { reason }) => self.stopped.push(format!("partition {partition}: {reason}")),
+            Action::Status(engine::owner::Status::Stopped { reason }) => {
+                self.stopped.push(format!("partition {partition}: {reason}"))
+            }
             Action::Status(_) => {}
         }
         None

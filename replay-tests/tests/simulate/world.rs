@@ -93,7 +93,12 @@ impl World {
             routing: Routing::Actor,
             partitions: PARTITIONS,
             topic_id: Box::new(|_, _| [9; 16]),
-            limits: Limits { batch_events_max: 6, backoff_first_us: 1_000, backoff_max_us: 50_000, ..Limits::default() },
+            limits: Limits {
+                batch_events_max: 6,
+                backoff_first_us: 1_000,
+                backoff_max_us: 50_000,
+                ..Limits::default()
+            },
             bundles: Bundles::default(),
         });
         let ledger_id = LedgerId([7; 16]);
@@ -129,10 +134,19 @@ impl World {
         let mut records = Vec::new();
         let chunks = text.chunks(700).count() as u32;
         for (chunk_no, bytes) in (0u32..).zip(text.chunks(700)) {
-            let record = wire::PolicyRecord::Publish { command_id: [1; 16], bundle_hash, chunk_no, chunks, bytes: bytes.into(), by: "sim".into() };
+            let record = wire::PolicyRecord::Publish {
+                command_id: [1; 16],
+                bundle_hash,
+                chunk_no,
+                chunks,
+                bytes: bytes.into(),
+                by: "sim".into(),
+            };
             records.push(record.encode().unwrap());
         }
-        records.push(wire::PolicyRecord::Activate { command_id: [2; 16], bundle_hash, by: "sim".into() }.encode().unwrap());
+        records.push(
+            wire::PolicyRecord::Activate { command_id: [2; 16], bundle_hash, by: "sim".into() }.encode().unwrap(),
+        );
         for value in records {
             self.write(Topic::Policies, 0, value, Vec::new());
         }
@@ -217,7 +231,14 @@ impl World {
         let number = if known { self.rng.random_range(0..self.next_request) } else { self.next_request };
         self.next_request = self.next_request.max(number + 1);
         // A number belongs to one actor, so that its id is known again in the same partition.
-        let actor = if known { format!("actor-{}", number % 6) } else { format!("actor-{}", { let _ = actor; number % 6 }) };
+        let actor = if known {
+            format!("actor-{}", number % 6)
+        } else {
+            format!("actor-{}", {
+                let _ = actor;
+                number % 6
+            })
+        };
         let variant = if self.rng.random_ratio(1, 8) { 1 } else { 0 };
         let request = request(&actor, number, variant);
         let framed = wire::frame_request(&request).unwrap();

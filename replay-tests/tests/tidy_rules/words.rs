@@ -55,7 +55,7 @@ fn camel_words(name: &str) -> Vec<String> {
 
 /// The type that a line of Rust declares.
 fn declared(line: &str) -> Option<&str> {
-    let mut words = line.trim_start().split_whitespace().skip_while(|w| w.starts_with("pub") || *w == "unsafe");
+    let mut words = line.split_whitespace().skip_while(|w| w.starts_with("pub") || *w == "unsafe");
     TYPE_WORDS.contains(&words.next()?).then_some(())?;
     words.next()?.split(|c: char| !c.is_alphanumeric() && c != '_').next()
 }

@@ -102,7 +102,7 @@ pub enum Command {
         mark: DeadLetterMark,
     },
     /// A record on a topic of commands or policies that could not be read.
-    UnreadableCommand {
+    Unreadable {
         /// What is wrong with it, without any value.
         detail: String,
     },

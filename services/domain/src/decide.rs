@@ -62,8 +62,10 @@ pub fn reads(command: &Command) -> ReadSet {
             vec![Key::Command(*command_id), Key::PolicyProgress(*bundle_hash)]
         }
         Command::CreateTenant { command_id, tenant } => vec![Key::Command(*command_id), Key::Tenant(tenant.clone())],
-        Command::MarkDeadLetter { command_id, position, .. } => vec![Key::Command(*command_id), Key::DeadLetter(*position)],
-        Command::UnreadableCommand { .. } => Vec::new(),
+        Command::MarkDeadLetter { command_id, position, .. } => {
+            vec![Key::Command(*command_id), Key::DeadLetter(*position)]
+        }
+        Command::Unreadable { .. } => Vec::new(),
     }
 }
 
@@ -84,7 +86,9 @@ pub fn decide(
         Command::PublishPolicy { bundle_hash, chunk_no, chunks, bytes } => {
             publish_policy(state, bundle_hash, *chunk_no, *chunks, bytes)
         }
-        Command::ActivatePolicy { command_id, bundle_hash, mode } => activate_policy(state, *command_id, bundle_hash, mode),
+        Command::ActivatePolicy { command_id, bundle_hash, mode } => {
+            activate_policy(state, *command_id, bundle_hash, mode)
+        }
         Command::CreateTenant { command_id, tenant } => {
             if let Some(repeat) = repeated_command(state, command_id)? {
                 return Ok(repeat);
@@ -100,10 +104,14 @@ pub fn decide(
             }
             Ok(match state.get(&Key::DeadLetter(*position))? {
                 Some(_) => refuse_command(*command_id, format!("dead letter {position} was dealt with already")),
-                None => Decision::Record(Event::DeadLetterMarked { command_id: *command_id, position: *position, mark: *mark }),
+                None => Decision::Record(Event::DeadLetterMarked {
+                    command_id: *command_id,
+                    position: *position,
+                    mark: *mark,
+                }),
             })
         }
-        Command::UnreadableCommand { detail } => Ok(refuse_command([0; 16], detail.clone())),
+        Command::Unreadable { detail } => Ok(refuse_command([0; 16], detail.clone())),
     }
 }
 
@@ -129,13 +137,18 @@ fn decide_request(
     match proposal.placement {
         Placement::Right => {}
         Placement::Elsewhere { partition } => {
-            return refuse(AnswerKind::Rerouted { partition }, ReasonCode::Rerouted, format!("forwarded to partition {partition}"));
+            return refuse(
+                AnswerKind::Rerouted { partition },
+                ReasonCode::Rerouted,
+                format!("forwarded to partition {partition}"),
+            );
         }
         Placement::ElsewhereAgain => {
             return refuse(
                 AnswerKind::Rejected,
                 ReasonCode::Misrouted,
-                "it was forwarded once already; do all processors have the same routing and number of partitions?".into(),
+                "it was forwarded once already; do all processors have the same routing and number of partitions?"
+                    .into(),
             );
         }
     }
@@ -151,7 +164,8 @@ fn decide_request(
         return refuse(AnswerKind::Rejected, ReasonCode::SubjectErasing, detail);
     }
     if let Err(faults) = proposal.request.validate() {
-        let detail = faults.iter().map(|fault| format!("{}: {}", fault.path, fault.message)).collect::<Vec<_>>().join("; ");
+        let detail =
+            faults.iter().map(|fault| format!("{}: {}", fault.path, fault.message)).collect::<Vec<_>>().join("; ");
         return refuse(AnswerKind::Rejected, ReasonCode::Invalid, detail);
     }
     if let Some((reason, detail)) = untimely(terms, &proposal.request, recorded_at_us) {
@@ -193,11 +207,17 @@ fn retention_class(request: &Request) -> RetentionClass {
 fn untimely(terms: &Terms, request: &Request, recorded_at_us: Micros) -> Option<(ReasonCode, String)> {
     if request.occurred_at_us < recorded_at_us.saturating_sub(terms.dedup_retention_us) {
         let days = terms.dedup_retention_us / (24 * 3600 * 1_000_000);
-        return Some((ReasonCode::TooOld, format!("occurred_at: older than {days} days, for which ids are remembered")));
+        return Some((
+            ReasonCode::TooOld,
+            format!("occurred_at: older than {days} days, for which ids are remembered"),
+        ));
     }
     if request.occurred_at_us > recorded_at_us.saturating_add(terms.future_max_us) {
         let seconds = terms.future_max_us / 1_000_000;
-        return Some((ReasonCode::FromTheFuture, format!("occurred_at: more than {seconds} s ahead; check the producer's clock")));
+        return Some((
+            ReasonCode::FromTheFuture,
+            format!("occurred_at: more than {seconds} s ahead; check the producer's clock"),
+        ));
     }
     None
 }
@@ -213,7 +233,13 @@ fn in_force(policies: Option<&PolicySet>) -> (BundleHash, Mode) {
     policies.map_or(([0; 32], Mode::Strict), |policies| (policies.hash().0, policies.mode()))
 }
 
-fn refusal(policies: Option<&PolicySet>, proposal: &Proposal, kind: AnswerKind, reason: ReasonCode, detail: String) -> Event {
+fn refusal(
+    policies: Option<&PolicySet>,
+    proposal: &Proposal,
+    kind: AnswerKind,
+    reason: ReasonCode,
+    detail: String,
+) -> Event {
     let (bundle_hash, mode) = in_force(policies);
     Event::Answer(Box::new(Answer {
         kind,
@@ -265,13 +291,22 @@ fn refuse_command(command_id: CommandId, detail: String) -> Decision {
 }
 
 /// Takes a chunk only in its turn: a bundle is whole when its last chunk is, and a chunk that is there is not taken twice.
-fn publish_policy(state: &State, bundle_hash: &BundleHash, chunk_no: u32, chunks: u32, bytes: &[u8]) -> Result<Decision, NotFetched> {
+fn publish_policy(
+    state: &State,
+    bundle_hash: &BundleHash,
+    chunk_no: u32,
+    chunks: u32,
+    bytes: &[u8],
+) -> Result<Decision, NotFetched> {
     let (have, of) = match state.get(&Key::PolicyProgress(*bundle_hash))? {
         Some(Record::PolicyProgress { chunks, have }) => (*have, *chunks),
         _ => (0, chunks),
     };
     if of != chunks || chunk_no >= chunks {
-        return Ok(refuse_command([0; 16], format!("chunk {chunk_no} of {chunks} does not belong to a bundle of {of} chunks")));
+        return Ok(refuse_command(
+            [0; 16],
+            format!("chunk {chunk_no} of {chunks} does not belong to a bundle of {of} chunks"),
+        ));
     }
     if chunk_no > have {
         return Ok(refuse_command([0; 16], format!("chunk {chunk_no} came before chunk {have}; send them in order")));

@@ -94,7 +94,10 @@ pub fn evolve(state: &State, recorded: &Recorded) -> Result<Vec<Change>, NotFetc
         Fact::Answer { kind, identity, outcome } => answer(state, recorded, *kind, identity, *outcome)?,
         Fact::PolicyPublished { bundle_hash, chunk_no, chunks, bytes } => vec![
             put(Key::PolicyChunk(*bundle_hash, *chunk_no), Record::PolicyChunk(bytes.clone())),
-            put(Key::PolicyProgress(*bundle_hash), Record::PolicyProgress { chunks: *chunks, have: chunk_no.saturating_add(1) }),
+            put(
+                Key::PolicyProgress(*bundle_hash),
+                Record::PolicyProgress { chunks: *chunks, have: chunk_no.saturating_add(1) },
+            ),
         ],
         Fact::PolicyActivated { command_id, bundle_hash, mode } => with_command(
             *command_id,
@@ -104,9 +107,11 @@ pub fn evolve(state: &State, recorded: &Recorded) -> Result<Vec<Change>, NotFetc
         Fact::TenantCreated { command_id, tenant } => {
             with_command(*command_id, recorded, vec![put(Key::Tenant(tenant.clone()), Record::Tenant { seq })])
         }
-        Fact::DeadLetterMarked { command_id, position, mark } => {
-            with_command(*command_id, recorded, vec![put(Key::DeadLetter(*position), Record::DeadLetter { mark: *mark, seq })])
-        }
+        Fact::DeadLetterMarked { command_id, position, mark } => with_command(
+            *command_id,
+            recorded,
+            vec![put(Key::DeadLetter(*position), Record::DeadLetter { mark: *mark, seq })],
+        ),
         Fact::CommandRefused { command_id } => with_command(*command_id, recorded, Vec::new()),
     })
 }
@@ -121,7 +126,11 @@ fn remember(key: Key, record: Record, recorded_at_us: Micros) -> [Change; 2] {
 
 fn with_command(command_id: CommandId, recorded: &Recorded, mut changes: Vec<Change>) -> Vec<Change> {
     if command_id != [0; 16] {
-        changes.extend(remember(Key::Command(command_id), Record::Command { seq: recorded.seq }, recorded.recorded_at_us));
+        changes.extend(remember(
+            Key::Command(command_id),
+            Record::Command { seq: recorded.seq },
+            recorded.recorded_at_us,
+        ));
     }
     changes
 }

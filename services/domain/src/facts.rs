@@ -19,17 +19,14 @@ impl Request {
                 kind: actor.kind,
                 roles: actor.roles.iter().map(ToString::to_string).collect(),
                 model: actor.model.clone(),
-                delegation_depth: actor
-                    .on_behalf_of
-                    .as_ref()
-                    .map_or(0, |principal| principal.delegation_depth),
+                delegation_depth: actor.on_behalf_of.as_ref().map_or(0, |principal| principal.delegation_depth),
             },
             action: self.action.to_string(),
             tool: self.tool.as_ref().map(ToString::to_string),
-            resource: self.resource.as_ref().map(|resource| seen::Resource {
-                kind: resource.kind.to_string(),
-                id: resource.id.clone(),
-            }),
+            resource: self
+                .resource
+                .as_ref()
+                .map(|resource| seen::Resource { kind: resource.kind.to_string(), id: resource.id.clone() }),
             data_classes: self.data_classes.iter().map(ToString::to_string).collect(),
             practice: self.practice.as_ref().map(ToString::to_string),
             risk_class: self.risk_class,
@@ -42,11 +39,7 @@ impl Request {
             // More than the limit never gets here (`validate`); if it did, saturating keeps "too many" true.
             subject_count: u8::try_from(self.subjects.len()).unwrap_or(u8::MAX),
             recorded_at_us,
-            context: self
-                .context
-                .iter()
-                .map(|(key, value)| (key.to_string(), value.clone()))
-                .collect(),
+            context: self.context.iter().map(|(key, value)| (key.to_string(), value.clone())).collect(),
         }
     }
 }

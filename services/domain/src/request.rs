@@ -163,7 +163,11 @@ pub struct Subject {
 
 impl fmt::Debug for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Subject").field("id_type", &self.id_type).field("role", &self.role).field("fields", &self.fields.len()).finish_non_exhaustive()
+        f.debug_struct("Subject")
+            .field("id_type", &self.id_type)
+            .field("role", &self.role)
+            .field("fields", &self.fields.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -247,7 +251,10 @@ pub struct PersonalPart {
 
 impl fmt::Debug for PersonalPart {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PersonalPart").field("role", &self.role).field("fields", &self.fields.len()).finish_non_exhaustive()
+        f.debug_struct("PersonalPart")
+            .field("role", &self.role)
+            .field("fields", &self.fields.len())
+            .finish_non_exhaustive()
     }
 }
 

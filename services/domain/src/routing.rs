@@ -73,10 +73,7 @@ impl RoutingKey {
         const DIGITS: [u8; 16] = *b"0123456789abcdef";
         let mut key = [0; 16];
         for (pair, byte) in key.chunks_exact_mut(2).zip(self.0) {
-            let digits = [
-                DIGITS.get(usize::from(byte >> 4)),
-                DIGITS.get(usize::from(byte & 15)),
-            ];
+            let digits = [DIGITS.get(usize::from(byte >> 4)), DIGITS.get(usize::from(byte & 15))];
             for (place, digit) in pair.iter_mut().zip(digits.into_iter().flatten()) {
                 *place = *digit;
             }
@@ -87,9 +84,7 @@ impl RoutingKey {
     /// The partition of this key among `partitions`, as `org.apache.kafka.clients.producer` picks it:
     /// `toPositive(murmur2(key)) % partitions`. With no partitions, 0.
     pub fn partition(&self, partitions: u32) -> u32 {
-        (murmur2(&self.record_key()) & 0x7fff_ffff)
-            .checked_rem(partitions)
-            .unwrap_or(0)
+        (murmur2(&self.record_key()) & 0x7fff_ffff).checked_rem(partitions).unwrap_or(0)
     }
 }
 
@@ -107,10 +102,7 @@ fn murmur2(bytes: &[u8]) -> u32 {
     let mut h = SEED ^ u32::try_from(bytes.len()).unwrap_or(u32::MAX);
     let mut words = bytes.chunks_exact(4);
     for word in words.by_ref() {
-        let mut k = word
-            .iter()
-            .rev()
-            .fold(0, |k: u32, byte| (k << 8) | u32::from(*byte));
+        let mut k = word.iter().rev().fold(0, |k: u32, byte| (k << 8) | u32::from(*byte));
         k = k.wrapping_mul(M);
         k ^= k >> 24;
         k = k.wrapping_mul(M);
@@ -118,10 +110,7 @@ fn murmur2(bytes: &[u8]) -> u32 {
     }
     let rest = words.remainder();
     if !rest.is_empty() {
-        h ^= rest
-            .iter()
-            .rev()
-            .fold(0, |k: u32, byte| (k << 8) | u32::from(*byte));
+        h ^= rest.iter().rev().fold(0, |k: u32, byte| (k << 8) | u32::from(*byte));
         h = h.wrapping_mul(M);
     }
     h ^= h >> 13;
@@ -141,10 +130,7 @@ mod tests {
             ("foobar", -790_332_482),
             ("a-little-bit-long-string", -985_981_536),
             ("a-little-bit-longer-string", -1_486_304_829),
-            (
-                "lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8",
-                -58_897_971,
-            ),
+            ("lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8", -58_897_971),
             ("abc", 479_470_107),
         ];
         for (text, expected) in vectors {
@@ -160,9 +146,7 @@ mod tests {
             let key = RoutingKey::of(&tenant, &actor, routing);
             assert_eq!(key.to_string(), hex);
             assert_eq!(key.record_key(), hex.as_bytes());
-            assert!(
-                (1..64).all(|n| key.partition(n) == (murmur2(hex.as_bytes()) & 0x7fff_ffff) % n)
-            );
+            assert!((1..64).all(|n| key.partition(n) == (murmur2(hex.as_bytes()) & 0x7fff_ffff) % n));
         }
         assert_eq!(
             RoutingKey::of(&tenant, &actor, Routing::Tenant),

@@ -23,9 +23,7 @@ pub enum JoinFault {
     #[error("the request withholds nothing of {0:?}: parts of another request were given")]
     Unexpected(PersonRole),
     /// The kind of identifier is another one than the request says.
-    #[error(
-        "the part of {0:?} has another kind of identifier: parts of another request were given"
-    )]
+    #[error("the part of {0:?} has another kind of identifier: parts of another request were given")]
     IdType(PersonRole),
     /// A name in the part is none.
     #[error("the part of {0:?} holds a name that is not allowed: it is damaged")]
@@ -38,35 +36,20 @@ impl Request {
     /// Subjects beyond the 256th have no part (a request that passed [`Request::validate`] has at most 16): they are
     /// dropped from the impersonal request rather than left in it in clear.
     pub fn split(&self) -> (Request, Vec<PersonalPart>) {
-        let mut rest = Request {
-            subjects: Vec::new(),
-            ..self.clone()
-        };
+        let mut rest = Request { subjects: Vec::new(), ..self.clone() };
         let mut parts = Vec::new();
         if rest.actor.kind == ActorKind::Person {
             parts.push(named(PersonRole::Actor, &withhold(&mut rest.actor.id)));
         }
-        if let Some(principal) = rest
-            .actor
-            .on_behalf_of
-            .as_mut()
-            .filter(|principal| principal.kind == ActorKind::Person)
+        if let Some(principal) =
+            rest.actor.on_behalf_of.as_mut().filter(|principal| principal.kind == ActorKind::Person)
         {
             parts.push(named(PersonRole::OnBehalfOf, &withhold(&mut principal.id)));
         }
         for (position, subject) in (0..=u8::MAX).zip(&self.subjects) {
-            let fields = subject
-                .fields
-                .iter()
-                .map(|(name, value)| (name.to_string(), value.clone()))
-                .collect();
+            let fields = subject.fields.iter().map(|(name, value)| (name.to_string(), value.clone())).collect();
             let role = PersonRole::Subject(position);
-            parts.push(PersonalPart {
-                role,
-                id_type: subject.id_type,
-                id: subject.id.to_string(),
-                fields,
-            });
+            parts.push(PersonalPart { role, id_type: subject.id_type, id: subject.id.to_string(), fields });
             rest.subjects.push(Subject {
                 id_type: subject.id_type,
                 id: withheld_subject(),
@@ -94,11 +77,8 @@ impl Request {
         if request.actor.kind == ActorKind::Person {
             request.actor.id = actor_id(take(PersonRole::Actor)?)?;
         }
-        if let Some(principal) = request
-            .actor
-            .on_behalf_of
-            .as_mut()
-            .filter(|principal| principal.kind == ActorKind::Person)
+        if let Some(principal) =
+            request.actor.on_behalf_of.as_mut().filter(|principal| principal.kind == ActorKind::Person)
         {
             principal.id = actor_id(take(PersonRole::OnBehalfOf)?)?;
         }
@@ -113,29 +93,15 @@ impl Request {
 }
 
 fn named(role: PersonRole, id: &ActorId) -> PersonalPart {
-    PersonalPart {
-        role,
-        id_type: IdType::Actor,
-        id: id.to_string(),
-        fields: BTreeMap::new(),
-    }
+    PersonalPart { role, id_type: IdType::Actor, id: id.to_string(), fields: BTreeMap::new() }
 }
 
-#[expect(
-    clippy::expect_used,
-    reason = "the placeholder is a constant, and every test of this file makes one"
-)]
+#[expect(clippy::expect_used, reason = "the placeholder is a constant, and every test of this file makes one")]
 fn withhold(id: &mut ActorId) -> ActorId {
-    std::mem::replace(
-        id,
-        ActorId::new(WITHHELD).expect("the placeholder is a name"),
-    )
+    std::mem::replace(id, ActorId::new(WITHHELD).expect("the placeholder is a name"))
 }
 
-#[expect(
-    clippy::expect_used,
-    reason = "the placeholder is a constant, and every test of this file makes one"
-)]
+#[expect(clippy::expect_used, reason = "the placeholder is a constant, and every test of this file makes one")]
 fn withheld_subject() -> SubjectId {
     SubjectId::new(WITHHELD).expect("the placeholder is a name")
 }
@@ -148,20 +114,13 @@ fn actor_id(part: PersonalPart) -> Result<ActorId, JoinFault> {
 }
 
 fn restore(subject: &mut Subject, part: PersonalPart) -> Result<(), JoinFault> {
-    let PersonalPart {
-        role,
-        id_type,
-        id,
-        fields,
-    } = part;
+    let PersonalPart { role, id_type, id, fields } = part;
     if id_type != subject.id_type {
         return Err(JoinFault::IdType(role));
     }
     subject.id = SubjectId::new(id).map_err(|_| JoinFault::Name(role))?;
     for (name, value) in fields {
-        subject
-            .fields
-            .insert(Word::new(name).map_err(|_| JoinFault::Name(role))?, value);
+        subject.fields.insert(Word::new(name).map_err(|_| JoinFault::Name(role))?, value);
     }
     Ok(())
 }

@@ -38,29 +38,17 @@ impl Request {
         if let Some(intent) = &self.intent {
             faults.text("intent", intent, limits::INTENT_BYTES_MAX);
         }
-        faults.count(
-            "data_classes",
-            self.data_classes.len(),
-            limits::DATA_CLASSES_MAX,
-        );
+        faults.count("data_classes", self.data_classes.len(), limits::DATA_CLASSES_MAX);
         faults.risk(self.risk);
         if let Some(confidence) = self.confidence_percent {
             faults.percent("confidence_percent", confidence);
         }
         if let Some(amount) = &self.amount {
             if amount.minor_units < 0 {
-                faults.add(
-                    "amount.minor_units",
-                    "out_of_range",
-                    "must not be negative: state the money at stake",
-                );
+                faults.add("amount.minor_units", "out_of_range", "must not be negative: state the money at stake");
             }
             if !amount.currency.iter().all(u8::is_ascii_uppercase) {
-                faults.add(
-                    "amount.currency",
-                    "bad_currency",
-                    "must be an ISO 4217 code of three upper-case letters",
-                );
+                faults.add("amount.currency", "bad_currency", "must be an ISO 4217 code of three upper-case letters");
             }
         }
         faults.count("context", self.context.len(), limits::CONTEXT_MAX);
@@ -68,11 +56,7 @@ impl Request {
             faults.context(key, value);
         }
         faults.subjects(&self.subjects);
-        if faults.0.is_empty() {
-            Ok(())
-        } else {
-            Err(faults.0)
-        }
+        if faults.0.is_empty() { Ok(()) } else { Err(faults.0) }
     }
 }
 
@@ -80,11 +64,7 @@ struct Faults(Vec<FieldFault>);
 
 impl Faults {
     fn add(&mut self, path: impl Into<String>, code: &'static str, message: impl Into<String>) {
-        self.0.push(FieldFault {
-            path: path.into(),
-            code,
-            message: message.into(),
-        });
+        self.0.push(FieldFault { path: path.into(), code, message: message.into() });
     }
 
     fn count(&mut self, path: impl Into<String>, count: usize, max: usize) {
@@ -106,38 +86,18 @@ impl Faults {
 
     /// A text for people: line ends and tabs are allowed.
     fn text(&mut self, path: impl Display, text: &str, max: usize) {
-        self.checked(path, text, max, |c| {
-            c.is_control() && !matches!(c, '\n' | '\r' | '\t')
-        });
+        self.checked(path, text, max, |c| c.is_control() && !matches!(c, '\n' | '\r' | '\t'));
     }
 
-    fn checked(
-        &mut self,
-        path: impl Display,
-        text: &str,
-        max: usize,
-        refused: impl Fn(char) -> bool,
-    ) {
+    fn checked(&mut self, path: impl Display, text: &str, max: usize, refused: impl Fn(char) -> bool) {
         if text.is_empty() {
-            self.add(
-                path.to_string(),
-                "empty",
-                "must not be empty: leave it out instead",
-            );
+            self.add(path.to_string(), "empty", "must not be empty: leave it out instead");
         }
         if text.len() > max {
-            self.add(
-                path.to_string(),
-                "too_long",
-                format!("must be at most {max} bytes of UTF-8"),
-            );
+            self.add(path.to_string(), "too_long", format!("must be at most {max} bytes of UTF-8"));
         }
         if text.chars().any(refused) {
-            self.add(
-                path.to_string(),
-                "control_character",
-                "must hold no control characters: remove or escape them",
-            );
+            self.add(path.to_string(), "control_character", "must hold no control characters: remove or escape them");
         }
     }
 
@@ -146,11 +106,7 @@ impl Faults {
             self.line("actor.model", model, limits::MODEL_BYTES_MAX);
         }
         self.count("actor.roles", actor.roles.len(), limits::ROLES_MAX);
-        if actor
-            .on_behalf_of
-            .as_ref()
-            .is_some_and(|principal| principal.delegation_depth == 0)
-        {
+        if actor.on_behalf_of.as_ref().is_some_and(|principal| principal.delegation_depth == 0) {
             self.add(
                 "actor.on_behalf_of.delegation_depth",
                 "out_of_range",
@@ -189,23 +145,11 @@ impl Faults {
     fn context(&mut self, key: &Word, value: &ContextValue) {
         match value {
             ContextValue::Long(_) | ContextValue::Bool(_) => {}
-            ContextValue::Text(text) => self.text(
-                format_args!("context.{key}"),
-                text,
-                limits::CONTEXT_TEXT_BYTES_MAX,
-            ),
+            ContextValue::Text(text) => self.text(format_args!("context.{key}"), text, limits::CONTEXT_TEXT_BYTES_MAX),
             ContextValue::Set(members) => {
-                self.count(
-                    format!("context.{key}"),
-                    members.len(),
-                    limits::CONTEXT_SET_MAX,
-                );
+                self.count(format!("context.{key}"), members.len(), limits::CONTEXT_SET_MAX);
                 for (position, member) in members.iter().enumerate() {
-                    self.text(
-                        format_args!("context.{key}[{position}]"),
-                        member,
-                        limits::CONTEXT_TEXT_BYTES_MAX,
-                    );
+                    self.text(format_args!("context.{key}[{position}]"), member, limits::CONTEXT_TEXT_BYTES_MAX);
                 }
             }
         }
@@ -222,17 +166,9 @@ impl Faults {
                     "names a person a second time: merge the entries",
                 );
             }
-            self.count(
-                format!("subjects[{position}].fields"),
-                subject.fields.len(),
-                limits::SUBJECT_FIELDS_MAX,
-            );
+            self.count(format!("subjects[{position}].fields"), subject.fields.len(), limits::SUBJECT_FIELDS_MAX);
             for (place, value) in subject.fields.values().enumerate() {
-                self.text(
-                    format_args!("subjects[{position}].fields[{place}]"),
-                    value,
-                    limits::SUBJECT_FIELD_BYTES_MAX,
-                );
+                self.text(format_args!("subjects[{position}].fields[{place}]"), value, limits::SUBJECT_FIELD_BYTES_MAX);
             }
         }
     }

@@ -1,7 +1,14 @@
 //! Durable decisions a second through the engine alone, without HTTP: what the interface has to share the machine with.
 //!
 //! `cargo run --release --workspace --example throughput -- SECONDS INFLIGHT BUNDLE_DIR`
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stdout, clippy::cast_possible_truncation)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::cast_possible_truncation
+)]
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
@@ -56,7 +63,7 @@ fn request(n: u64) -> Request {
         legal_basis: None,
         approval: None,
         context: Default::default(),
-        subjects: if n % 4 == 0 { vec![person] } else { Vec::new() },
+        subjects: if n.is_multiple_of(4) { vec![person] } else { Vec::new() },
         occurred_at_us: wall_us(),
     }
 }
@@ -69,7 +76,8 @@ fn main() {
     let mut files = BTreeMap::new();
     read(Path::new(&bundle), Path::new(&bundle), &mut files);
     let directory = tempfile::tempdir().unwrap();
-    let (system, _) = System::start(Settings::new(directory.path().join("data")), Some(&BundleSource { files }), &[]).unwrap();
+    let (system, _) =
+        System::start(Settings::new(directory.path().join("data")), Some(&BundleSource { files }), &[]).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let (mut waiting, mut n, mut done) = (VecDeque::new(), 0, 0u64);
     let since = Instant::now();

@@ -47,7 +47,9 @@ pub enum Error {
         path: PathBuf,
     },
     /// A newer program wrote it.
-    #[error("{path} was written by a newer version (layout {found}, this program knows up to {FORMAT}); use that version")]
+    #[error(
+        "{path} was written by a newer version (layout {found}, this program knows up to {FORMAT}); use that version"
+    )]
     Newer {
         /// The directory.
         path: PathBuf,
@@ -69,7 +71,9 @@ pub enum Error {
         detail: String,
     },
     /// The configuration wants another deployment than the one that is there.
-    #[error("{what} is {wanted} in the configuration and {found} in {path}; it is fixed at the first start, so set it back")]
+    #[error(
+        "{what} is {wanted} in the configuration and {found} in {path}; it is fixed at the first start, so set it back"
+    )]
     Mismatch {
         /// Which setting.
         what: &'static str,

@@ -60,6 +60,9 @@ pub struct Exported {
     pub strays: u64,
 }
 
+/// Sees an accepted frame: the head before it, its events, its bytes.
+pub type Visit<'a> = dyn FnMut(&Head, &Accepted<'_>, &[u8]) -> Result<(), Error> + 'a;
+
 /// Visits the accepted frames of a partition up to a watermark taken now. Strays are counted.
 ///
 /// # Errors
@@ -69,7 +72,7 @@ pub fn frames(
     deployment: &Deployment,
     partition: u32,
     strays: &mut u64,
-    visit: &mut dyn FnMut(&Head, &Accepted<'_>, &[u8]) -> Result<(), Error>,
+    visit: &mut Visit<'_>,
 ) -> Result<(), Error> {
     let chain = deployment.chain(partition);
     let mut head = Head::genesis(chain);

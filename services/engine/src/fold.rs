@@ -53,7 +53,10 @@ impl Fold {
     /// Whether a person is being forgotten, or is forgotten, since this frame.
     pub fn ends_surrogates(&self) -> bool {
         self.changed.values().any(|record| {
-            matches!(record, Some(StateRecord::Surrogate(SurrogateState::Erasing { .. } | SurrogateState::Erased { .. })))
+            matches!(
+                record,
+                Some(StateRecord::Surrogate(SurrogateState::Erasing { .. } | SurrogateState::Erased { .. }))
+            )
         })
     }
 
@@ -93,7 +96,12 @@ impl Fold {
             Clear::KeyCreated(created) => {
                 let tenant = created.tenant.clone();
                 self.put(
-                    StateKey::Dek { tenant: tenant.clone(), surrogate: created.surrogate, class: created.class, period: created.period },
+                    StateKey::Dek {
+                        tenant: tenant.clone(),
+                        surrogate: created.surrogate,
+                        class: created.class,
+                        period: created.period,
+                    },
                     StateRecord::Dek { dek_id: created.dek_id, commit: created.dek_commit },
                 );
                 self.put(
@@ -117,14 +125,24 @@ impl Fold {
                 }
             }
             Clear::ErasureRequested(erasure) => {
-                self.put(StateKey::Surrogate(erasure.surrogate), StateRecord::Surrogate(SurrogateState::Erasing { seq }));
+                self.put(
+                    StateKey::Surrogate(erasure.surrogate),
+                    StateRecord::Surrogate(SurrogateState::Erasing { seq }),
+                );
             }
             Clear::ErasureKeysDestroyed(erasure, at_us) => {
-                self.put(StateKey::Surrogate(erasure.surrogate), StateRecord::Surrogate(SurrogateState::Erased { at_us: *at_us }));
+                self.put(
+                    StateKey::Surrogate(erasure.surrogate),
+                    StateRecord::Surrogate(SurrogateState::Erased { at_us: *at_us }),
+                );
             }
             Clear::KekRolled(rolled) => self.put(StateKey::Period, StateRecord::Period(rolled.to_period)),
             // A loss is accounted for by the run; the others change nothing that decisions read.
-            Clear::InputLost(_) | Clear::InputAdvanced | Clear::ErasureFinal(_) | Clear::EpochClosed(_) | Clear::Other => {}
+            Clear::InputLost(_)
+            | Clear::InputAdvanced
+            | Clear::ErasureFinal(_)
+            | Clear::EpochClosed(_)
+            | Clear::Other => {}
         }
         Ok(())
     }
@@ -167,7 +185,12 @@ impl Fold {
 }
 
 /// Folds one accepted frame as it was read.
-pub fn accepted(store: &Store<'_>, frame: &ledger::Accepted<'_>, mut state: FoldedTo, remembered_us: Micros) -> Result<(Fold, FoldedTo), Error> {
+pub fn accepted(
+    store: &Store<'_>,
+    frame: &ledger::Accepted<'_>,
+    mut state: FoldedTo,
+    remembered_us: Micros,
+) -> Result<(Fold, FoldedTo), Error> {
     let mut fold = Fold::default();
     for event in &frame.events {
         let clear = crate::record::clear(event)?;

@@ -17,9 +17,9 @@ mod outcomes;
 mod progress;
 mod rebuild;
 mod requests;
-mod statistics;
 #[cfg(test)]
 pub(crate) mod sample;
+mod statistics;
 #[cfg(test)]
 mod tests;
 mod threads;
@@ -107,25 +107,10 @@ impl<'a> Frame<'a> {
             .events
             .iter()
             .filter(|event| event_type::answers_request(event.body.event_type))
-            .map(|event| {
-                Ok(Answer {
-                    event,
-                    facts: record::facts(event)?,
-                    outcome: record::outcome(event)?,
-                })
-            })
+            .map(|event| Ok(Answer { event, facts: record::facts(event)?, outcome: record::outcome(event)? }))
             .collect::<Result<_, record::Error>>()
-            .map_err(|error| Error::Record {
-                partition,
-                position,
-                error: Arc::new(error),
-            })?;
-        Ok(Frame {
-            partition,
-            position,
-            accepted,
-            answers,
-        })
+            .map_err(|error| Error::Record { partition, position, error: Arc::new(error) })?;
+        Ok(Frame { partition, position, accepted, answers })
     }
 }
 

@@ -139,14 +139,7 @@ pub trait Kv: Send + Sync {
     ///
     /// # Errors
     /// [`Error`].
-    fn scan(
-        &self,
-        space: Space,
-        from: &[u8],
-        to: &[u8],
-        limit: usize,
-        reverse: bool,
-    ) -> Result<Vec<Entry>, Error>;
+    fn scan(&self, space: Space, from: &[u8], to: &[u8], limit: usize, reverse: bool) -> Result<Vec<Entry>, Error>;
 
     /// Applies a batch, atomically over spaces; not synced.
     ///

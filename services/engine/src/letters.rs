@@ -101,6 +101,9 @@ pub struct LetterView {
     pub done: Option<(DeadLetterMark, u64)>,
 }
 
+/// A partition and a position in it.
+pub type Place = (u32, Position);
+
 impl LetterView {
     /// `open`, `retried` or `discarded`.
     pub fn state(&self) -> &'static str {
@@ -126,12 +129,17 @@ impl<'a> Letters<'a> {
     ///
     /// # Errors
     /// [`Error`].
-    pub fn page(&self, from: (u32, Position), limit: usize) -> Result<(Vec<LetterView>, Option<(u32, Position)>), Error> {
+    pub fn page(&self, from: Place, limit: usize) -> Result<(Vec<LetterView>, Option<Place>), Error> {
         let mut found = Vec::new();
         let (first, mut position) = from;
         for partition in first..self.partitions {
             loop {
-                let records = self.log.read(Topic::DeadLetters, partition, position, ReadLimit { records: limit.max(1), ..ReadLimit::default() })?;
+                let records = self.log.read(
+                    Topic::DeadLetters,
+                    partition,
+                    position,
+                    ReadLimit { records: limit.max(1), ..ReadLimit::default() },
+                )?;
                 let Some(last) = records.last().map(|record| record.position) else { break };
                 for record in records {
                     if found.len() == limit {
@@ -163,7 +171,8 @@ impl<'a> Letters<'a> {
     pub fn count(&self) -> Result<u64, Error> {
         let mut count = 0_u64;
         for partition in 0..self.partitions {
-            let (start, tail) = (self.log.start(Topic::DeadLetters, partition)?, self.log.tail(Topic::DeadLetters, partition)?);
+            let (start, tail) =
+                (self.log.start(Topic::DeadLetters, partition)?, self.log.tail(Topic::DeadLetters, partition)?);
             count = count.saturating_add(tail.0.saturating_sub(start.0));
         }
         Ok(count)
@@ -174,7 +183,11 @@ impl<'a> Letters<'a> {
             return Err(Error::Unknown { partition, position });
         }
         let limit = ReadLimit { records: 1, ..ReadLimit::default() };
-        let record = self.log.read(Topic::DeadLetters, partition, position, limit)?.into_iter().find(|record| record.position == position);
+        let record = self
+            .log
+            .read(Topic::DeadLetters, partition, position, limit)?
+            .into_iter()
+            .find(|record| record.position == position);
         let record = record.ok_or(Error::Unknown { partition, position })?;
         Ok(dead_letter::open(self.secrets, partition, &record.value)?)
     }
@@ -234,8 +247,21 @@ impl System {
         }
     }
 
-    fn mark(&self, partition: u32, position: Position, mark: Mark, by: &str, wait: Duration) -> Result<LetterView, Error> {
-        let command = CommandRecord::MarkDeadLetter { command_id: command_id()?, partition, position: position.0, mark, by: by.to_owned() };
+    fn mark(
+        &self,
+        partition: u32,
+        position: Position,
+        mark: Mark,
+        by: &str,
+        wait: Duration,
+    ) -> Result<LetterView, Error> {
+        let command = CommandRecord::MarkDeadLetter {
+            command_id: command_id()?,
+            partition,
+            position: position.0,
+            mark,
+            by: by.to_owned(),
+        };
         self.command(partition, &command)?;
         let until = Instant::now() + wait;
         loop {

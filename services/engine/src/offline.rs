@@ -12,8 +12,8 @@ use eventlog::{EventLog, LogReader, Position, ReadLimit, Topic};
 use ledger::accept;
 
 use crate::datadir::{DataDir, Deployment};
-use crate::follow;
 use crate::fold::{self, FoldedTo};
+use crate::follow;
 use crate::keys::Secrets;
 use crate::kv::rocks::RocksKv;
 use crate::kv::{Kv, Space};
@@ -115,7 +115,13 @@ impl Offline {
                 let stored = follow::load_cursor(self.kv.as_ref(), partition, follower.name())?;
                 let mut cursor = stored.unwrap_or_else(|| follow::Cursor::start(chain));
                 loop {
-                    let step = follow::advance(&[follower.clone()], &cursor, self.log.as_ref(), self.kv.as_ref(), &self.settings.follow)?;
+                    let step = follow::advance(
+                        std::slice::from_ref(follower),
+                        &cursor,
+                        self.log.as_ref(),
+                        self.kv.as_ref(),
+                        &self.settings.follow,
+                    )?;
                     if let Some(halt) = step.halt {
                         return Err(follow::Error::Halted { partition, halt }.into());
                     }
@@ -215,10 +221,18 @@ impl Offline {
             for partition in 0..self.deployment().partitions {
                 let chain = self.deployment().chain(partition);
                 let one = [follower.clone()];
-                let made = follow::rebuild(&one, chain, None, self.log.as_ref(), &beside, &self.settings.follow, &mut |count| {
-                    done += count;
-                    progress(done, total);
-                })?;
+                let made = follow::rebuild(
+                    &one,
+                    chain,
+                    None,
+                    self.log.as_ref(),
+                    &beside,
+                    &self.settings.follow,
+                    &mut |count| {
+                        done += count;
+                        progress(done, total);
+                    },
+                )?;
                 events += made.events;
                 was.push(follow::digest(follower.as_ref(), partition, self.kv.as_ref())?);
                 is.push(follow::digest(follower.as_ref(), partition, &beside)?);
@@ -244,7 +258,9 @@ impl Offline {
     /// # Errors
     /// The log.
     pub fn tails(&self) -> Result<Vec<(u32, Position)>, ReplayError> {
-        (0..self.deployment().partitions).map(|partition| Ok((partition, self.log.tail(Topic::Ledger, partition)?))).collect()
+        (0..self.deployment().partitions)
+            .map(|partition| Ok((partition, self.log.tail(Topic::Ledger, partition)?)))
+            .collect()
     }
 }
 

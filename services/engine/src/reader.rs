@@ -52,12 +52,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Settings {
-            page_max: 500,
-            page_rows_max: 20_000,
-            page_tenants_max: 16,
-            statistics_names_max: 100,
-        }
+        Settings { page_max: 500, page_rows_max: 20_000, page_tenants_max: 16, statistics_names_max: 100 }
     }
 }
 
@@ -163,11 +158,7 @@ impl Reader {
 
     fn known(&self, partition: u32) -> Result<(), Error> {
         let partitions = self.partitions_of_deployment();
-        if partition < partitions {
-            Ok(())
-        } else {
-            Err(Error::UnknownPartition { partition, partitions })
-        }
+        if partition < partitions { Ok(()) } else { Err(Error::UnknownPartition { partition, partitions }) }
     }
 
     /// The event at a place of the ledger; none when there is no such event, or it answers no request.
@@ -260,7 +251,8 @@ impl Reader {
             return Ok(None);
         };
         let mut frames = Frames::new(&self.0);
-        let same = frames.event(partition, seq, |event| Ok(crate::record::facts(event)?.request_mac == identity.mac))?;
+        let same =
+            frames.event(partition, seq, |event| Ok(crate::record::facts(event)?.request_mac == identity.mac))?;
         if same == Some(true) { frames.view(partition, seq) } else { Ok(None) }
     }
 

@@ -18,8 +18,8 @@ use ledger::{Accepted, ChainId, FrameBuilder, Head, NewEvent, Section, StoredEve
 use policy::{EVALUATOR_VERSION, PolicySet, ReasonCode};
 
 use crate::dead_letter;
-use crate::follow;
 use crate::fold::{Fold, FoldedTo};
+use crate::follow;
 use crate::keys::Keyring;
 use crate::kv::Kv;
 use crate::owner::{Context, Error, identify};
@@ -143,7 +143,14 @@ pub fn replay(
     progress: &mut dyn FnMut(u64),
 ) -> Result<ReplayReport, ReplayError> {
     let partition = chain.partition;
-    let mut replayed = Replay { ctx, chain, kv, letters: letters(ctx, log, partition)?, policies: None, report: ReplayReport::default() };
+    let mut replayed = Replay {
+        ctx,
+        chain,
+        kv,
+        letters: letters(ctx, log, partition)?,
+        policies: None,
+        report: ReplayReport::default(),
+    };
     absorb_keys(ctx, log, kv, partition)?;
     let tail = log.tail(Topic::Ledger, partition)?;
     let mut so_far = FoldedTo { head: Head::genesis(chain), recorded_at_us: 0, next_outcome_no: 0 };
@@ -176,7 +183,13 @@ struct Replay<'a> {
 }
 
 impl Replay<'_> {
-    fn frame(&mut self, frame: &Accepted<'_>, bytes: &[u8], position: Position, mut so_far: FoldedTo) -> Result<FoldedTo, ReplayError> {
+    fn frame(
+        &mut self,
+        frame: &Accepted<'_>,
+        bytes: &[u8],
+        position: Position,
+        mut so_far: FoldedTo,
+    ) -> Result<FoldedTo, ReplayError> {
         let store = Store::new(self.kv, self.chain.partition);
         let mut fold = Fold::default();
         let mut again = Some(FrameBuilder::new(&so_far.head, frame.head.writer_epoch));
@@ -208,7 +221,14 @@ impl Replay<'_> {
                 self.differs(frame.run.first_seq, "the frame around the same events".to_owned());
             }
         }
-        fold.close(&store, &frame.run.inputs, &frame.head, so_far.recorded_at_us, so_far.next_outcome_no, self.ctx.terms.remembered_us())?;
+        fold.close(
+            &store,
+            &frame.run.inputs,
+            &frame.head,
+            so_far.recorded_at_us,
+            so_far.next_outcome_no,
+            self.ctx.terms.remembered_us(),
+        )?;
         let mut writes = fold.into_writes(&store, frame.run.first_seq, position);
         writes.push(crate::store::head_place(self.chain.partition, &frame.head));
         self.kv.write(writes)?;
@@ -263,7 +283,14 @@ impl Replay<'_> {
         }
     }
 
-    fn event(&self, store: &Store<'_>, fold: &Fold, event: &StoredEvent<'_>, clear: &Clear, outcome_no: u64) -> Result<Outcome, ReplayError> {
+    fn event(
+        &self,
+        store: &Store<'_>,
+        fold: &Fold,
+        event: &StoredEvent<'_>,
+        clear: &Clear,
+        outcome_no: u64,
+    ) -> Result<Outcome, ReplayError> {
         let Clear::Domain { recorded, .. } = clear else { return Ok(Outcome::Recorded) };
         match &recorded.fact {
             Fact::Answer { .. } => self.answer(store, fold, event, outcome_no),
@@ -272,21 +299,37 @@ impl Replay<'_> {
         }
     }
 
-    fn decide(&self, store: &Store<'_>, fold: &Fold, command: &Command, event: &StoredEvent<'_>) -> Result<Decision, ReplayError> {
+    fn decide(
+        &self,
+        store: &Store<'_>,
+        fold: &Fold,
+        command: &Command,
+        event: &StoredEvent<'_>,
+    ) -> Result<Decision, ReplayError> {
         let state = fold.fetch(store, reads(command))?;
         Ok(decide(&self.ctx.terms, &state, self.policies.as_ref(), command, event.body.recorded_at_us)?)
     }
 
     /// Events that follow from a policy or a command: the command is made from what the event says.
-    fn command(&self, store: &Store<'_>, fold: &Fold, event: &StoredEvent<'_>, fact: &Fact) -> Result<Outcome, ReplayError> {
+    fn command(
+        &self,
+        store: &Store<'_>,
+        fold: &Fold,
+        event: &StoredEvent<'_>,
+        fact: &Fact,
+    ) -> Result<Outcome, ReplayError> {
         let command = match fact.clone() {
-            Fact::PolicyPublished { bundle_hash, chunk_no, chunks, bytes } => Command::PublishPolicy { bundle_hash, chunk_no, chunks, bytes },
+            Fact::PolicyPublished { bundle_hash, chunk_no, chunks, bytes } => {
+                Command::PublishPolicy { bundle_hash, chunk_no, chunks, bytes }
+            }
             Fact::PolicyActivated { command_id, bundle_hash, .. } => {
                 let mode = self.ctx.bundles.get(self.kv, self.chain.partition, &bundle_hash)?.map(|set| set.mode());
                 Command::ActivatePolicy { command_id, bundle_hash, mode }
             }
             Fact::TenantCreated { command_id, tenant } => Command::CreateTenant { command_id, tenant },
-            Fact::DeadLetterMarked { command_id, position, mark } => Command::MarkDeadLetter { command_id, position, mark },
+            Fact::DeadLetterMarked { command_id, position, mark } => {
+                Command::MarkDeadLetter { command_id, position, mark }
+            }
             Fact::CommandRefused { .. } | Fact::Answer { .. } => return Ok(Outcome::Recorded),
         };
         match self.decide(store, fold, &command, event)? {
@@ -301,7 +344,13 @@ impl Replay<'_> {
         }
     }
 
-    fn answer(&self, store: &Store<'_>, fold: &Fold, event: &StoredEvent<'_>, outcome_no: u64) -> Result<Outcome, ReplayError> {
+    fn answer(
+        &self,
+        store: &Store<'_>,
+        fold: &Fold,
+        event: &StoredEvent<'_>,
+        outcome_no: u64,
+    ) -> Result<Outcome, ReplayError> {
         let keys = FoldedKeys { store, fold, keyring: Keyring::new(self.kv, &self.ctx.secrets, self.chain.partition) };
         let opened = record::open(event, &keys)?;
         let mut drawn = match record::material(event, &keys)? {
@@ -310,10 +359,16 @@ impl Replay<'_> {
         };
         // The outcome's number follows from the chain and not from the record.
         drawn.outcome_no = outcome_no;
-        let origin = Origin { topic: Topic::Requests.as_str(), partition: opened.facts.input_partition, offset: opened.facts.input_offset };
+        let origin = Origin {
+            topic: Topic::Requests.as_str(),
+            partition: opened.facts.input_partition,
+            offset: opened.facts.input_offset,
+        };
         let command = match &opened.request {
             Some(request) => self.proposal(store, fold, request.clone(), opened.outcome.reason_code)?,
-            None if opened.persons.iter().any(|(_, part)| part.value().is_none()) => return Ok(Outcome::Cannot("erased")),
+            None if opened.persons.iter().any(|(_, part)| part.value().is_none()) => {
+                return Ok(Outcome::Cannot("erased"));
+            }
             None => match self.refusal(&opened) {
                 Some(command) => command,
                 None => return Ok(Outcome::Cannot("dead_letter_gone")),
@@ -326,7 +381,13 @@ impl Replay<'_> {
         }
     }
 
-    fn seal_again(&self, answer: &Answer, origin: &Origin, event: &StoredEvent<'_>, drawn: &Resealing) -> Result<Outcome, ReplayError> {
+    fn seal_again(
+        &self,
+        answer: &Answer,
+        origin: &Origin,
+        event: &StoredEvent<'_>,
+        drawn: &Resealing,
+    ) -> Result<Outcome, ReplayError> {
         match record::reseal(answer, origin, event, drawn) {
             Ok((made, _)) => Ok(compare(made, event)),
             // Another answer has other sections: that is the difference.
@@ -334,7 +395,13 @@ impl Replay<'_> {
         }
     }
 
-    fn proposal(&self, store: &Store<'_>, fold: &Fold, request: domain::request::Request, recorded: u16) -> Result<Command, ReplayError> {
+    fn proposal(
+        &self,
+        store: &Store<'_>,
+        fold: &Fold,
+        request: domain::request::Request,
+        recorded: u16,
+    ) -> Result<Command, ReplayError> {
         let bytes = wire::encode_request(&request).map_err(Error::from)?;
         let index = self.ctx.secrets.index_key(&request.tenant);
         let routing_key = RoutingKey::of(&request.tenant, &request.actor.id, self.ctx.routing);
@@ -360,7 +427,9 @@ impl Replay<'_> {
         let keyring = Keyring::new(self.kv, &self.ctx.secrets, self.chain.partition);
         for lookup in crate::owner::lookups(index, request)? {
             for surrogate in keyring.surrogates(&lookup)? {
-                if let Some(StateRecord::Surrogate(SurrogateState::Erasing { .. })) = fold.get(store, &StateKey::Surrogate(surrogate))? {
+                if let Some(StateRecord::Surrogate(SurrogateState::Erasing { .. })) =
+                    fold.get(store, &StateKey::Surrogate(surrogate))?
+                {
                     return Ok(true);
                 }
             }
@@ -423,7 +492,9 @@ fn compare(made: NewEvent, event: &StoredEvent<'_>) -> Outcome {
         return Outcome::Differs(format!("{} sections instead of {}", made.sections.len(), body.sections.len()));
     }
     for (section, entry) in made.sections.iter().zip(&body.sections) {
-        let same = section.tag == entry.tag && section.kind == entry.kind && event.section(entry.tag) == Some(section.bytes.as_slice());
+        let same = section.tag == entry.tag
+            && section.kind == entry.kind
+            && event.section(entry.tag) == Some(section.bytes.as_slice());
         if !same {
             return Outcome::Differs(format!("section {}", entry.tag));
         }
@@ -437,7 +508,9 @@ fn copy(event: &StoredEvent<'_>) -> Option<NewEvent> {
         .body
         .sections
         .iter()
-        .map(|entry| event.section(entry.tag).map(|bytes| Section { tag: entry.tag, kind: entry.kind, bytes: bytes.to_vec() }))
+        .map(|entry| {
+            event.section(entry.tag).map(|bytes| Section { tag: entry.tag, kind: entry.kind, bytes: bytes.to_vec() })
+        })
         .collect();
     Some(NewEvent {
         event_type: event.body.event_type,

@@ -41,7 +41,9 @@ pub enum Error {
         partition: u32,
     },
     /// A key that no version wrote.
-    #[error("a key of kind {kind} in the derived store cannot be read; use the version that wrote it, or run `lexecon rebuild`")]
+    #[error(
+        "a key of kind {kind} in the derived store cannot be read; use the version that wrote it, or run `lexecon rebuild`"
+    )]
     Key {
         /// Number of the key kind; 0 when there is not even one.
         kind: u8,
@@ -71,9 +73,7 @@ impl<'a> Store<'a> {
     /// # Errors
     /// [`Error::Kv`], or [`Error::Record`] when the bytes are not a record of that kind.
     pub fn get(&self, key: &StateKey) -> Result<Option<StateRecord>, Error> {
-        let found = self
-            .kv
-            .get(Space::State, &encode_key(self.partition, key))?;
+        let found = self.kv.get(Space::State, &encode_key(self.partition, key))?;
         found.map(|bytes| self.decode(key, &bytes)).transpose()
     }
 
@@ -82,15 +82,9 @@ impl<'a> Store<'a> {
     /// # Errors
     /// As [`get`](Self::get).
     pub fn get_many(&self, keys: &[StateKey]) -> Result<Vec<Option<StateRecord>>, Error> {
-        let encoded: Vec<Vec<u8>> = keys
-            .iter()
-            .map(|key| encode_key(self.partition, key))
-            .collect();
+        let encoded: Vec<Vec<u8>> = keys.iter().map(|key| encode_key(self.partition, key)).collect();
         let found = self.kv.get_many(Space::State, &encoded)?;
-        keys.iter()
-            .zip(found)
-            .map(|(key, bytes)| bytes.map(|bytes| self.decode(key, &bytes)).transpose())
-            .collect()
+        keys.iter().zip(found).map(|(key, bytes)| bytes.map(|bytes| self.decode(key, &bytes)).transpose()).collect()
     }
 
     /// The writes that make these changes; a record of `None` removes.
@@ -121,9 +115,7 @@ impl<'a> Store<'a> {
             .iter()
             .map(|(bytes, _)| match decode_key(bytes)? {
                 (_, StateKey::Domain(key)) => Ok(key),
-                _ => Err(Error::Key {
-                    kind: key::kind_of(bytes),
-                }),
+                _ => Err(Error::Key { kind: key::kind_of(bytes) }),
             })
             .collect()
     }
@@ -151,9 +143,6 @@ impl<'a> Store<'a> {
     }
 
     fn decode(&self, key: &StateKey, bytes: &[u8]) -> Result<StateRecord, Error> {
-        decode_record(key, bytes).ok_or_else(|| Error::Record {
-            kind: key.kind(),
-            partition: self.partition,
-        })
+        decode_record(key, bytes).ok_or_else(|| Error::Record { kind: key.kind(), partition: self.partition })
     }
 }

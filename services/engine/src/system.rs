@@ -230,7 +230,11 @@ impl System {
     ///
     /// # Errors
     /// [`StartError`]; nothing is left running then.
-    pub fn start(settings: Settings, sample: Option<&BundleSource>, tenants: &[Tenant]) -> Result<(System, Started), StartError> {
+    pub fn start(
+        settings: Settings,
+        sample: Option<&BundleSource>,
+        tenants: &[Tenant],
+    ) -> Result<(System, Started), StartError> {
         let fresh = Deployment {
             ledger_id: LedgerId(random()?),
             partitions: settings.partitions,
@@ -239,7 +243,8 @@ impl System {
         };
         let data = DataDir::open_or_create(&settings.data, &fresh)?;
         let deployment = data.deployment().clone();
-        let log = Embedded::open(eventlog::embedded::Settings { partitions: deployment.partitions, ..settings.log.clone() })?;
+        let log =
+            Embedded::open(eventlog::embedded::Settings { partitions: deployment.partitions, ..settings.log.clone() })?;
         let backup = log.backup();
         let log_reader = log.reader();
         let empty = is_empty(log_reader.as_ref(), deployment.partitions)?;
@@ -249,7 +254,12 @@ impl System {
         must_be_this_ledger(log_reader.as_ref(), &deployment)?;
         let kv = Arc::new(RocksKv::open(&data.state(), &settings.kv)?);
         let reader = Reader::new(kv.clone(), log_reader.clone(), secrets.clone(), &deployment);
-        let followers = Followers::with(kv.clone(), log_reader.clone(), crate::follow::chains(&deployment), settings.follow.clone())?;
+        let followers = Followers::with(
+            kv.clone(),
+            log_reader.clone(),
+            crate::follow::chains(&deployment),
+            settings.follow.clone(),
+        )?;
         reader.follow(&followers);
         let ctx = Arc::new(context(&settings, &deployment, secrets.clone(), log_reader.clone())?);
         let mut owners = Vec::new();
@@ -341,7 +351,8 @@ impl System {
             if self.reader.knows_tenant(partition, tenant).unwrap_or(false) {
                 continue;
             }
-            let command = wire::CommandRecord::CreateTenant { command_id: random()?, tenant: tenant.clone(), by: by.to_owned() };
+            let command =
+                wire::CommandRecord::CreateTenant { command_id: random()?, tenant: tenant.clone(), by: by.to_owned() };
             self.command(partition, &command)?;
         }
         Ok(())
@@ -353,7 +364,13 @@ impl System {
     /// The log does not take it.
     pub fn command(&self, partition: u32, command: &wire::CommandRecord) -> Result<(), StartError> {
         let value = command.encode()?;
-        self.runtime.submit_and_wait(NewRecord { topic: Topic::Commands, partition, key: Vec::new(), headers: Vec::new(), value })?;
+        self.runtime.submit_and_wait(NewRecord {
+            topic: Topic::Commands,
+            partition,
+            key: Vec::new(),
+            headers: Vec::new(),
+            value,
+        })?;
         Ok(())
     }
 
@@ -362,14 +379,22 @@ impl System {
     /// # Errors
     /// The bundle is broken, or the log does not take it.
     pub fn activate(&self, source: &BundleSource, by: &str) -> Result<[u8; 32], StartError> {
-        let bundle = Bundle::parse(source)
-            .map_err(|faults| StartError::Bundle(faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")))?;
+        let bundle = Bundle::parse(source).map_err(|faults| {
+            StartError::Bundle(faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
+        })?;
         let bundle_hash = bundle.hash().0;
         let text = bundle.encode();
         let chunks = u32::try_from(text.len().div_ceil(CHUNK_BYTES)).unwrap_or(u32::MAX);
         for (chunk_no, bytes) in (0u32..).zip(text.chunks(CHUNK_BYTES)) {
             let command_id = random()?;
-            self.policy(&wire::PolicyRecord::Publish { command_id, bundle_hash, chunk_no, chunks, bytes: bytes.to_vec(), by: by.to_owned() })?;
+            self.policy(&wire::PolicyRecord::Publish {
+                command_id,
+                bundle_hash,
+                chunk_no,
+                chunks,
+                bytes: bytes.to_vec(),
+                by: by.to_owned(),
+            })?;
         }
         self.policy(&wire::PolicyRecord::Activate { command_id: random()?, bundle_hash, by: by.to_owned() })?;
         Ok(bundle_hash)
@@ -377,7 +402,13 @@ impl System {
 
     fn policy(&self, record: &wire::PolicyRecord) -> Result<(), StartError> {
         let value = record.encode()?;
-        self.runtime.submit_and_wait(NewRecord { topic: Topic::Policies, partition: 0, key: Vec::new(), headers: Vec::new(), value })?;
+        self.runtime.submit_and_wait(NewRecord {
+            topic: Topic::Policies,
+            partition: 0,
+            key: Vec::new(),
+            headers: Vec::new(),
+            value,
+        })?;
         Ok(())
     }
 
@@ -404,7 +435,8 @@ impl System {
         let routing_key = RoutingKey::of(&request.tenant, &request.actor.id, deployment.routing);
         let partition = routing_key.partition(deployment.partitions);
         let index = self.secrets.index_key(&request.tenant);
-        let identity = owner::identify(&index, &routing_key, request, &bytes).map_err(|error| failed(error.to_string()))?;
+        let identity =
+            owner::identify(&index, &routing_key, request, &bytes).map_err(|error| failed(error.to_string()))?;
         if let Some(view) = self.reader.answered(partition, &identity).map_err(|error| failed(error.to_string()))? {
             return Ok(Submitted::Repeat(Arc::new(view)));
         }
@@ -428,7 +460,8 @@ impl System {
 
     fn put(&self, partition: u32, key: Vec<u8>, framed: &[u8]) -> Result<(), SubmitError> {
         let nonce = random().map_err(|error| SubmitError::Failed(error.to_string()))?;
-        let mut record = queue::seal_request(&self.secrets, partition, framed, nonce).map_err(|error| SubmitError::Failed(error.to_string()))?;
+        let mut record = queue::seal_request(&self.secrets, partition, framed, nonce)
+            .map_err(|error| SubmitError::Failed(error.to_string()))?;
         record.key = key;
         self.runtime.submit(record).map_err(|error| SubmitError::NotReady(error.to_string()))
     }
@@ -447,7 +480,8 @@ impl System {
     pub fn submit_raw(&self, partition: u32, framed: &[u8]) -> Result<(u32, Position), SubmitError> {
         let partition = partition % self.data.deployment().partitions.max(1);
         let nonce = random().map_err(|error| SubmitError::Failed(error.to_string()))?;
-        let record = queue::seal_request(&self.secrets, partition, framed, nonce).map_err(|error| SubmitError::Failed(error.to_string()))?;
+        let record = queue::seal_request(&self.secrets, partition, framed, nonce)
+            .map_err(|error| SubmitError::Failed(error.to_string()))?;
         self.runtime.submit_and_wait(record).map_err(|error| SubmitError::NotReady(error.to_string()))
     }
 
@@ -468,7 +502,12 @@ impl System {
 
     /// Dead letters.
     pub fn letters(&self) -> crate::letters::Letters<'_> {
-        crate::letters::Letters::new(self.runtime.reader.as_ref(), &self.secrets, self.kv.as_ref(), self.deployment().partitions)
+        crate::letters::Letters::new(
+            self.runtime.reader.as_ref(),
+            &self.secrets,
+            self.kv.as_ref(),
+            self.deployment().partitions,
+        )
     }
 
     /// What the deployment is.
@@ -509,7 +548,9 @@ impl System {
         vec![
             timed("log", &|| match self.runtime.reader.health() {
                 eventlog::Health::Working => (ComponentState::Up, "embedded".to_owned()),
-                eventlog::Health::Broken { error, attempts } => (ComponentState::Down, format!("{error} ({attempts} attempts to reopen)")),
+                eventlog::Health::Broken { error, attempts } => {
+                    (ComponentState::Down, format!("{error} ({attempts} attempts to reopen)"))
+                }
             }),
             timed("owners", &|| {
                 let missing = self.runtime.statuses.not_running();
@@ -526,7 +567,11 @@ impl System {
             }),
             timed("followers", &|| {
                 let faults = self.followers.faults(self.settings.lag_events_max);
-                if faults.is_empty() { (ComponentState::Up, "following".to_owned()) } else { (ComponentState::Degraded, faults.join("; ")) }
+                if faults.is_empty() {
+                    (ComponentState::Up, "following".to_owned())
+                } else {
+                    (ComponentState::Degraded, faults.join("; "))
+                }
             }),
         ]
     }

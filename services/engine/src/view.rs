@@ -54,9 +54,7 @@ impl Kind {
 
     /// The kind of an event type; none when it answers no request.
     pub fn from_event_type(number: u16) -> Option<Kind> {
-        Kind::ALL
-            .into_iter()
-            .find(|kind| kind.event_type() == number)
+        Kind::ALL.into_iter().find(|kind| kind.event_type() == number)
     }
 }
 
@@ -157,8 +155,7 @@ impl DecisionView {
         outcome_no: u64,
     ) -> DecisionView {
         let request = answer.request.as_ref();
-        let text =
-            |of: fn(&Request) -> &str| request.map_or(String::new(), |request| of(request).to_owned());
+        let text = |of: fn(&Request) -> &str| request.map_or(String::new(), |request| of(request).to_owned());
         DecisionView {
             decision_id: at.event_id,
             kind: match answer.kind {
@@ -185,11 +182,7 @@ impl DecisionView {
             mode: answer.mode,
             subjects: request.map_or(0, |request| request.subjects.len()),
             amount: request.and_then(|request| request.amount.clone()),
-            input: Input {
-                topic: origin.topic.to_owned(),
-                partition: origin.partition,
-                offset: origin.offset,
-            },
+            input: Input { topic: origin.topic.to_owned(), partition: origin.partition, offset: origin.offset },
             partition,
             seq: at.seq,
             event_hash: at.event_hash,
@@ -211,14 +204,12 @@ impl DecisionView {
         let event_type = event.body.event_type;
         Ok(DecisionView {
             decision_id: event.body.event_id,
-            kind: Kind::from_event_type(event_type)
-                .ok_or(record::Error::NoAnswer { seq, event_type })?,
+            kind: Kind::from_event_type(event_type).ok_or(record::Error::NoAnswer { seq, event_type })?,
             tenant: facts.tenant.clone(),
             request_id: request.map(|request| request.request_id.as_str().to_owned()),
             actor: request.and_then(actor),
             action: facts.action.clone(),
-            outcome: numbers::to_outcome(outcome.outcome)
-                .ok_or_else(|| unknown("outcome", outcome.outcome.into()))?,
+            outcome: numbers::to_outcome(outcome.outcome).ok_or_else(|| unknown("outcome", outcome.outcome.into()))?,
             reason: ReasonCode::from_number(outcome.reason_code)
                 .ok_or_else(|| unknown("reason code", outcome.reason_code.into()))?,
             policies: outcome.policies.clone(),
@@ -231,20 +222,9 @@ impl DecisionView {
             occurred_at_us: facts.occurred_at_us,
             bundle_hash: facts.bundle_hash.0,
             mode: numbers::to_mode(facts.mode).ok_or_else(|| unknown("mode", facts.mode.into()))?,
-            subjects: facts
-                .surrogates
-                .iter()
-                .filter(|(role, _)| *role == numbers::ROLE_SUBJECT)
-                .count(),
-            amount: facts.amount.map(|(minor_units, currency)| Amount {
-                minor_units,
-                currency,
-            }),
-            input: Input {
-                topic: facts.topic.clone(),
-                partition: facts.input_partition,
-                offset: facts.input_offset,
-            },
+            subjects: facts.surrogates.iter().filter(|(role, _)| *role == numbers::ROLE_SUBJECT).count(),
+            amount: facts.amount.map(|(minor_units, currency)| Amount { minor_units, currency }),
+            input: Input { topic: facts.topic.clone(), partition: facts.input_partition, offset: facts.input_offset },
             partition: event.body.chain.partition,
             seq,
             event_hash: event.event_hash,

@@ -12,9 +12,7 @@ use crate::{Position, Topic};
 #[non_exhaustive]
 pub enum Error {
     /// A write failed, the log is closed and reopens itself. Try again later.
-    #[error(
-        "the event log is unavailable and is being reopened: {reason}; wait until it is healthy again"
-    )]
+    #[error("the event log is unavailable and is being reopened: {reason}; wait until it is healthy again")]
     Unavailable {
         /// The failure that closed it.
         reason: String,
@@ -154,9 +152,7 @@ pub enum Error {
         limit: usize,
     },
     /// No such partition.
-    #[error(
-        "there is no partition {partition} of {topic}: partitions are numbered from 0 and there are {partitions}"
-    )]
+    #[error("there is no partition {partition} of {topic}: partitions are numbered from 0 and there are {partitions}")]
     UnknownPartition {
         /// The topic.
         topic: Topic,
@@ -174,9 +170,7 @@ pub enum Error {
         topic: Topic,
     },
     /// Outcomes are published for one partition at a time, so that their order is one.
-    #[error(
-        "records of {topic} for partition {partition} among those of another: publish each partition by itself"
-    )]
+    #[error("records of {topic} for partition {partition} among those of another: publish each partition by itself")]
     PartitionsMixed {
         /// The topic.
         topic: Topic,

@@ -10,8 +10,8 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use crate::{
-    Completion, Done, Error, EventLog, Health, LogReader, NewRecord, Position, Removal, Ticket,
-    Topic, Waker, draws::Draws,
+    Completion, Done, Error, EventLog, Health, LogReader, NewRecord, Position, Removal, Ticket, Topic, Waker,
+    draws::Draws,
 };
 
 /// How often each fault is drawn, in parts of a thousand; at most 1,000 together for frames, and for writes.
@@ -35,15 +35,8 @@ pub struct Odds {
 
 impl Odds {
     /// Every fault, often.
-    pub const STORMY: Self = Self {
-        lost: 60,
-        unknown: 80,
-        late: 80,
-        conflict: 60,
-        write_lost: 60,
-        write_unknown: 60,
-        delayed: 200,
-    };
+    pub const STORMY: Self =
+        Self { lost: 60, unknown: 80, late: 80, conflict: 60, write_lost: 60, write_unknown: 60, delayed: 200 };
 }
 
 /// What was injected so far.
@@ -127,13 +120,7 @@ impl<L: EventLog> Faulty<L> {
     }
 
     fn answer_unknown(&mut self, ticket: Ticket) -> Ticket {
-        self.held.push((
-            0,
-            Completion {
-                ticket,
-                done: Done::Unknown,
-            },
-        ));
+        self.held.push((0, Completion { ticket, done: Done::Unknown }));
         ticket
     }
 
@@ -151,11 +138,7 @@ impl<L: EventLog> Faulty<L> {
             let ticket = self.ticket();
             return self.answer_unknown(ticket);
         };
-        let mask = if rest < self.odds.write_unknown {
-            Mask::Unknown
-        } else {
-            Mask::Open
-        };
+        let mask = if rest < self.odds.write_unknown { Mask::Unknown } else { Mask::Open };
         self.pass(mask, call)
     }
 
@@ -220,12 +203,7 @@ impl<L: EventLog> EventLog for Faulty<L> {
         } else if drawn < late {
             self.injected.late += 1;
             let polls = 1 + self.draws.below(4);
-            self.late.push(Late {
-                polls,
-                partition,
-                at,
-                frame,
-            });
+            self.late.push(Late { polls, partition, at, frame });
             let ticket = self.ticket();
             self.answer_unknown(ticket)
         } else {
@@ -255,11 +233,8 @@ impl<L: EventLog> EventLog for Faulty<L> {
         for (polls, _) in &mut self.held {
             *polls = polls.saturating_sub(1);
         }
-        let mut done: Vec<Completion> = self
-            .held
-            .extract_if(.., |(polls, _)| *polls == 0)
-            .map(|(_, done)| done)
-            .collect();
+        let mut done: Vec<Completion> =
+            self.held.extract_if(.., |(polls, _)| *polls == 0).map(|(_, done)| done).collect();
         for completion in self.inner.poll(timeout) {
             let Some(completion) = self.masked(completion) else {
                 continue;

@@ -118,13 +118,7 @@ pub trait LogReader: Send + Sync {
     ///
     /// # Errors
     /// [`Error::Unavailable`], [`Error::Damaged`], [`Error::UnknownPartition`], [`Error::Storage`].
-    fn read(
-        &self,
-        topic: Topic,
-        partition: u32,
-        from: Position,
-        limit: ReadLimit,
-    ) -> Result<Vec<Record>, Error>;
+    fn read(&self, topic: Topic, partition: u32, from: Position, limit: ReadLimit) -> Result<Vec<Record>, Error>;
 
     /// A watermark taken now: one past the last record that can be read.
     ///

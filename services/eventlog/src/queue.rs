@@ -34,10 +34,7 @@ impl Kind {
     pub(crate) fn answer(self, partition: u32, positions: Vec<Position>) -> Done {
         match self {
             Self::Submit => match positions.first() {
-                Some(position) => Done::Submitted {
-                    partition,
-                    position: *position,
-                },
+                Some(position) => Done::Submitted { partition, position: *position },
                 None => Done::Unknown,
             },
             Self::Stage => Done::Staged { positions },
@@ -58,10 +55,7 @@ impl Write {
     /// Its answer, given where the records lie.
     pub(crate) fn completion(&self, positions: Vec<Position>) -> Completion {
         let partition = self.records.first().map_or(0, |record| record.partition);
-        Completion {
-            ticket: self.ticket,
-            done: self.kind.answer(partition, positions),
-        }
+        Completion { ticket: self.ticket, done: self.kind.answer(partition, positions) }
     }
 }
 
@@ -94,10 +88,7 @@ pub(crate) struct Round {
 
 impl Round {
     pub(crate) fn is_empty(&self) -> bool {
-        self.refused.is_empty()
-            && self.writes.is_empty()
-            && self.removes.is_empty()
-            && self.appends.is_empty()
+        self.refused.is_empty() && self.writes.is_empty() && self.removes.is_empty() && self.appends.is_empty()
     }
 }
 
@@ -112,12 +103,7 @@ pub(crate) struct Queue {
 
 impl Queue {
     pub(crate) fn new(partitions: u32, bytes_max: usize) -> Self {
-        Self {
-            partitions,
-            bytes_max,
-            issued: 0,
-            round: Round::default(),
-        }
+        Self { partitions, bytes_max, issued: 0, round: Round::default() }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -131,15 +117,8 @@ impl Queue {
 
     pub(crate) fn write(&mut self, kind: Kind, records: Vec<NewRecord>) -> Ticket {
         let ticket = self.ticket();
-        match records
-            .iter()
-            .try_for_each(|record| self.check_record(kind, record))
-        {
-            Ok(()) => self.round.writes.push(Write {
-                ticket,
-                kind,
-                records,
-            }),
+        match records.iter().try_for_each(|record| self.check_record(kind, record)) {
+            Ok(()) => self.round.writes.push(Write { ticket, kind, records }),
             Err(error) => self.refuse(ticket, error),
         }
         ticket
@@ -152,13 +131,7 @@ impl Queue {
             None => self.write(Kind::Publish, outcomes),
             Some(partition) => {
                 let ticket = self.ticket();
-                self.refuse(
-                    ticket,
-                    Error::PartitionsMixed {
-                        topic: Topic::Outcomes,
-                        partition,
-                    },
-                );
+                self.refuse(ticket, Error::PartitionsMixed { topic: Topic::Outcomes, partition });
                 ticket
             }
         }
@@ -167,12 +140,7 @@ impl Queue {
     pub(crate) fn append(&mut self, partition: u32, at: Position, frame: Vec<u8>) -> Ticket {
         let ticket = self.ticket();
         match self.check(Topic::Ledger, partition, frame.len()) {
-            Ok(()) => self.round.appends.push(Append {
-                ticket,
-                partition,
-                at,
-                frame,
-            }),
+            Ok(()) => self.round.appends.push(Append { ticket, partition, at, frame }),
             Err(error) => self.refuse(ticket, error),
         }
         ticket
@@ -185,12 +153,7 @@ impl Queue {
         } else if let Err(error) = self.check(topic, partition, 0) {
             self.refuse(ticket, error);
         } else {
-            self.round.removes.push(Remove {
-                ticket,
-                topic,
-                partition,
-                positions,
-            });
+            self.round.removes.push(Remove { ticket, topic, partition, positions });
         }
         ticket
     }
@@ -201,18 +164,12 @@ impl Queue {
     }
 
     fn refuse(&mut self, ticket: Ticket, error: Error) {
-        self.round.refused.push(Completion {
-            ticket,
-            done: Done::Failed(error),
-        });
+        self.round.refused.push(Completion { ticket, done: Done::Failed(error) });
     }
 
     fn check_record(&self, kind: Kind, record: &NewRecord) -> Result<(), Error> {
         if !kind.writes(record.topic) {
-            return Err(Error::WrongTopic {
-                operation: kind.name(),
-                topic: record.topic,
-            });
+            return Err(Error::WrongTopic { operation: kind.name(), topic: record.topic });
         }
         self.check(record.topic, record.partition, record.size())
     }
@@ -220,11 +177,7 @@ impl Queue {
     fn check(&self, topic: Topic, partition: u32, bytes: usize) -> Result<(), Error> {
         check_partition(topic, partition, self.partitions)?;
         if bytes > self.bytes_max {
-            return Err(Error::TooLarge {
-                topic,
-                bytes,
-                limit: self.bytes_max,
-            });
+            return Err(Error::TooLarge { topic, bytes, limit: self.bytes_max });
         }
         Ok(())
     }
@@ -233,11 +186,7 @@ impl Queue {
 /// Readers refuse an unknown partition in the same words.
 pub(crate) fn check_partition(topic: Topic, partition: u32, partitions: u32) -> Result<(), Error> {
     if partition >= partitions {
-        return Err(Error::UnknownPartition {
-            topic,
-            partition,
-            partitions,
-        });
+        return Err(Error::UnknownPartition { topic, partition, partitions });
     }
     Ok(())
 }

@@ -75,19 +75,8 @@ pub struct NewRecord {
 
 impl NewRecord {
     /// A record without headers.
-    pub fn new(
-        topic: Topic,
-        partition: u32,
-        key: impl Into<Vec<u8>>,
-        value: impl Into<Vec<u8>>,
-    ) -> Self {
-        Self {
-            topic,
-            partition,
-            key: key.into(),
-            headers: Vec::new(),
-            value: value.into(),
-        }
+    pub fn new(topic: Topic, partition: u32, key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) -> Self {
+        Self { topic, partition, key: key.into(), headers: Vec::new(), value: value.into() }
     }
 
     /// Bytes that count against an adapter's largest record.
@@ -97,22 +86,13 @@ impl NewRecord {
 
     /// The record as a reader will see it.
     pub fn at(self, position: Position, appended_at_us: i64) -> Record {
-        Record {
-            position,
-            key: self.key,
-            headers: self.headers,
-            value: self.value,
-            appended_at_us,
-        }
+        Record { position, key: self.key, headers: self.headers, value: self.value, appended_at_us }
     }
 }
 
 fn size(key: &[u8], headers: &[(String, Vec<u8>)], value: &[u8]) -> usize {
     // A header costs something even when it is empty, or a record of a million of them would count as nothing.
-    let headers: usize = headers
-        .iter()
-        .map(|(name, value)| 8 + name.len() + value.len())
-        .sum();
+    let headers: usize = headers.iter().map(|(name, value)| 8 + name.len() + value.len()).sum();
     key.len() + headers + value.len()
 }
 
@@ -153,10 +133,7 @@ pub struct ReadLimit {
 impl Default for ReadLimit {
     /// 1,000 records, 4 MiB: a handful of frames, or a large batch of requests.
     fn default() -> Self {
-        Self {
-            records: 1_000,
-            bytes: 4 << 20,
-        }
+        Self { records: 1_000, bytes: 4 << 20 }
     }
 }
 
@@ -182,9 +159,6 @@ mod tests {
         for hidden in ["alice", "secret", "115, 101"] {
             assert!(!shown.contains(hidden), "{shown}");
         }
-        assert!(
-            shown.contains("value_len: 12") && shown.contains("position: 7"),
-            "{shown}"
-        );
+        assert!(shown.contains("value_len: 12") && shown.contains("position: 7"), "{shown}");
     }
 }

@@ -28,9 +28,8 @@ impl Signal {
     pub(crate) fn wait(&self, timeout: Duration) -> bool {
         let (raised, condition) = &*self.0;
         let raised = raised.lock().unwrap_or_else(PoisonError::into_inner);
-        let (mut raised, _) = condition
-            .wait_timeout_while(raised, timeout, |raised| !*raised)
-            .unwrap_or_else(PoisonError::into_inner);
+        let (mut raised, _) =
+            condition.wait_timeout_while(raised, timeout, |raised| !*raised).unwrap_or_else(PoisonError::into_inner);
         std::mem::take(&mut *raised)
     }
 }

@@ -28,15 +28,8 @@ impl Topic {
     pub const COUNT: usize = 7;
 
     /// Every topic, in the order of [`number`](Self::number).
-    pub const ALL: [Self; Self::COUNT] = [
-        Self::Requests,
-        Self::Commands,
-        Self::Policies,
-        Self::Ledger,
-        Self::Keys,
-        Self::DeadLetters,
-        Self::Outcomes,
-    ];
+    pub const ALL: [Self; Self::COUNT] =
+        [Self::Requests, Self::Commands, Self::Policies, Self::Ledger, Self::Keys, Self::DeadLetters, Self::Outcomes];
 
     /// The logical name.
     pub const fn as_str(self) -> &'static str {
@@ -93,10 +86,7 @@ mod tests {
             (5, "dead-letters"),
             (6, "outcomes"),
         ];
-        assert_eq!(
-            frozen,
-            Topic::ALL.map(|topic| (topic.number(), topic.as_str()))
-        );
+        assert_eq!(frozen, Topic::ALL.map(|topic| (topic.number(), topic.as_str())));
         for topic in Topic::ALL {
             assert_eq!(Some(topic), Topic::from_number(topic.number()));
         }

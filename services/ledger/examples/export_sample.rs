@@ -44,9 +44,7 @@ fn main() {
     while written < events {
         for (before, frame) in partition.frames.drain(..) {
             let accepted = accept(&before, &frame.bytes).unwrap();
-            writer
-                .frame(&before, &accepted, &frame.bytes, &mut out)
-                .unwrap();
+            writer.frame(&before, &accepted, &frame.bytes, &mut out).unwrap();
         }
         file.write_all(&out).unwrap();
         out.clear();
@@ -55,9 +53,7 @@ fn main() {
     }
     for (before, frame) in partition.frames.drain(..) {
         let accepted = accept(&before, &frame.bytes).unwrap();
-        writer
-            .frame(&before, &accepted, &frame.bytes, &mut out)
-            .unwrap();
+        writer.frame(&before, &accepted, &frame.bytes, &mut out).unwrap();
     }
     writer.finish(&mut out).unwrap();
     file.write_all(&out).unwrap();

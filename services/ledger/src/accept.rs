@@ -216,9 +216,7 @@ impl<'a> WellFormed<'a> {
             first_seq: first.seq,
             writer_epoch: first.writer_epoch,
             claims: first.event_type == event_type::WRITER_CLAIMED,
-            closes: events
-                .last()
-                .is_some_and(|event| event.body.event_type == event_type::EPOCH_CLOSED),
+            closes: events.last().is_some_and(|event| event.body.event_type == event_type::EPOCH_CLOSED),
             events,
             run,
             run_bytes,
@@ -238,9 +236,7 @@ impl<'a> WellFormed<'a> {
             if body.event_id != self.chain.event_id(body.seq) {
                 return Err(Refused::EventId { at });
             }
-            event
-                .sections_match()
-                .map_err(|tag| Refused::Section { at, tag })?;
+            event.sections_match().map_err(|tag| Refused::Section { at, tag })?;
             let misplaced = |reason| Refused::Misplaced { at, reason };
             if body.writer_epoch != self.writer_epoch {
                 return Err(misplaced("a frame has one writer epoch"));
@@ -269,9 +265,7 @@ impl<'a> WellFormed<'a> {
         let refuse = |reason| Err(Refused::Run { reason });
         let run = &self.run;
         if run.chain != self.chain {
-            return Err(Refused::MixedChains {
-                at: self.events.len(),
-            });
+            return Err(Refused::MixedChains { at: self.events.len() });
         }
         if run.first_seq != first.body.seq || run.last_seq != last.body.seq {
             return refuse("first_seq or last_seq");
@@ -293,11 +287,8 @@ impl<'a> WellFormed<'a> {
         if self.chain.ledger_id != head.chain.ledger_id {
             return Err(Refused::ForeignLedger);
         }
-        let place = Place {
-            first_seq: self.first_seq,
-            prev_head: self.run.prev_head,
-            beyond: self.first_seq > head.next_seq,
-        };
+        let place =
+            Place { first_seq: self.first_seq, prev_head: self.run.prev_head, beyond: self.first_seq > head.next_seq };
         if self.chain != head.chain {
             return Err(Refused::OtherChain(place));
         }
@@ -316,13 +307,8 @@ impl<'a> WellFormed<'a> {
             Some(head.writer_epoch).filter(|_| head.next_seq > 0)
         };
         let exhausted = self.run.last_seq.checked_add(1);
-        let (Some(_), Some(next_seq)) = (expected.filter(|e| *e == self.writer_epoch), exhausted)
-        else {
-            return Err(Refused::WriterEpoch {
-                place,
-                current: head.writer_epoch,
-                found: self.writer_epoch,
-            });
+        let (Some(_), Some(next_seq)) = (expected.filter(|e| *e == self.writer_epoch), exhausted) else {
+            return Err(Refused::WriterEpoch { place, current: head.writer_epoch, found: self.writer_epoch });
         };
         let head = Head {
             chain: self.chain,
@@ -331,11 +317,7 @@ impl<'a> WellFormed<'a> {
             writer_epoch: self.writer_epoch,
             closed: self.closes,
         };
-        Ok(Accepted {
-            head,
-            events: self.events,
-            run: self.run,
-        })
+        Ok(Accepted { head, events: self.events, run: self.run })
     }
 }
 

@@ -53,19 +53,13 @@ uuid! {
 
 /// 32 hex digits, either bare or with hyphens in the four usual places (RFC 9562).
 fn parse(text: &str) -> Result<[u8; 16], Error> {
-    let refuse = || Error::Uuid {
-        found: text.chars().take(64).collect(),
-    };
+    let refuse = || Error::Uuid { found: text.chars().take(64).collect() };
     let bare: String = text.chars().filter(|c| *c != '-').collect();
     let mut bytes = [0; 16];
     hex::decode_to_slice(&bare, &mut bytes).map_err(|_| refuse())?;
     let hyphenated = LedgerId(bytes).to_string();
     let lower = text.to_ascii_lowercase();
-    if lower == hyphenated || lower == hyphenated.replace('-', "") {
-        Ok(bytes)
-    } else {
-        Err(refuse())
-    }
+    if lower == hyphenated || lower == hyphenated.replace('-', "") { Ok(bytes) } else { Err(refuse()) }
 }
 
 /// One partition of one ledger in one chain epoch.
@@ -82,12 +76,7 @@ pub struct ChainId {
 impl ChainId {
     /// `H3(tag("genesis") ‖ ledger_id ‖ u32 partition ‖ u32 chain_epoch)`: the `prev_hash` of seq 0.
     pub fn genesis(&self) -> Hash {
-        h3(&[
-            tag(Tag::Genesis),
-            &self.ledger_id.0,
-            &self.partition.to_be_bytes(),
-            &self.chain_epoch.to_be_bytes(),
-        ])
+        h3(&[tag(Tag::Genesis), &self.ledger_id.0, &self.partition.to_be_bytes(), &self.chain_epoch.to_be_bytes()])
     }
 
     /// The first 16 bytes of `H3(tag("event-id") ‖ ledger_id ‖ partition ‖ chain_epoch ‖ seq)` as a UUIDv8.
@@ -125,13 +114,7 @@ pub struct Head {
 impl Head {
     /// The head before the first frame.
     pub fn genesis(chain: ChainId) -> Head {
-        Head {
-            chain,
-            next_seq: 0,
-            run_head: chain.genesis(),
-            writer_epoch: 0,
-            closed: false,
-        }
+        Head { chain, next_seq: 0, run_head: chain.genesis(), writer_epoch: 0, closed: false }
     }
 }
 
@@ -147,12 +130,7 @@ mod tests {
         for good in [text.clone(), text.to_uppercase(), text.replace('-', "")] {
             assert_eq!(good.parse::<LedgerId>(), Ok(id), "{good}");
         }
-        for bad in [
-            "",
-            "3031",
-            "30313233-34353637-3839-6162-63646566",
-            "{30313233-3435-3637-3839-616263646566}",
-        ] {
+        for bad in ["", "3031", "30313233-34353637-3839-6162-63646566", "{30313233-3435-3637-3839-616263646566}"] {
             assert!(bad.parse::<LedgerId>().is_err(), "{bad}");
         }
     }

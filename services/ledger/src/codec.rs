@@ -20,19 +20,13 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn bytes(&mut self, field: &'static str, count: usize) -> Result<&'a [u8], Error> {
-        let (head, rest) = self
-            .rest
-            .split_at_checked(count)
-            .ok_or(Error::Short { field })?;
+        let (head, rest) = self.rest.split_at_checked(count).ok_or(Error::Short { field })?;
         self.rest = rest;
         Ok(head)
     }
 
     pub(crate) fn array<const N: usize>(&mut self, field: &'static str) -> Result<[u8; N], Error> {
-        let (head, rest) = self
-            .rest
-            .split_first_chunk::<N>()
-            .ok_or(Error::Short { field })?;
+        let (head, rest) = self.rest.split_first_chunk::<N>().ok_or(Error::Short { field })?;
         self.rest = rest;
         Ok(*head)
     }
@@ -65,10 +59,7 @@ impl<'a> Reader<'a> {
     pub(crate) fn closed(&mut self, field: &'static str, limit: u8) -> Result<u8, Error> {
         match self.u8(field)? {
             value if value < limit => Ok(value),
-            found => Err(Error::Unknown {
-                field,
-                found: found.into(),
-            }),
+            found => Err(Error::Unknown { field, found: found.into() }),
         }
     }
 
@@ -101,10 +92,7 @@ impl<'a> Reader<'a> {
     pub(crate) fn layout(&mut self) -> Result<(), Error> {
         match self.u8("layout")? {
             1 => Ok(()),
-            found => Err(Error::Unknown {
-                field: "layout",
-                found: found.into(),
-            }),
+            found => Err(Error::Unknown { field: "layout", found: found.into() }),
         }
     }
 
@@ -156,14 +144,7 @@ impl Writer {
 
     /// A byte that must be below `limit`.
     pub(crate) fn closed(self, field: &'static str, value: u8, limit: u8) -> Result<Self, Error> {
-        if value < limit {
-            Ok(self.u8(value))
-        } else {
-            Err(Error::Unknown {
-                field,
-                found: value.into(),
-            })
-        }
+        if value < limit { Ok(self.u8(value)) } else { Err(Error::Unknown { field, found: value.into() }) }
     }
 
     /// A count or length of one byte.
@@ -189,12 +170,7 @@ impl Writer {
     }
 
     /// `u32 length ‖ bytes`.
-    pub(crate) fn blob(
-        self,
-        field: &'static str,
-        bytes: &[u8],
-        limit: usize,
-    ) -> Result<Self, Error> {
+    pub(crate) fn blob(self, field: &'static str, bytes: &[u8], limit: usize) -> Result<Self, Error> {
         within(field, bytes.len(), limit)?;
         let length = u32::try_from(bytes.len()).map_err(|_| too_long(field, bytes.len(), limit))?;
         Ok(self.u32(length).bytes(bytes))
@@ -213,9 +189,5 @@ fn within(field: &'static str, length: usize, limit: usize) -> Result<(), Error>
 }
 
 fn too_long(field: &'static str, length: usize, limit: usize) -> Error {
-    Error::TooLong {
-        field,
-        length,
-        limit,
-    }
+    Error::TooLong { field, length, limit }
 }

@@ -114,11 +114,7 @@ pub struct Section {
 impl std::fmt::Debug for Section {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Section { tag, kind, bytes } = self;
-        write!(
-            f,
-            "Section {{ tag: {tag}, kind: {kind:?}, {} bytes }}",
-            bytes.len()
-        )
+        write!(f, "Section {{ tag: {tag}, kind: {kind:?}, {} bytes }}", bytes.len())
     }
 }
 
@@ -199,11 +195,7 @@ impl Body {
             .bytes(&self.schema_hash.0)
             .count16("n_sections", self.sections.len())?;
         for entry in &self.sections {
-            out = out
-                .u16(entry.tag)
-                .u8(entry.kind.number())
-                .u64(entry.length)
-                .bytes(&entry.hash.0);
+            out = out.u16(entry.tag).u8(entry.kind.number()).u64(entry.length).bytes(&entry.hash.0);
         }
         Ok(out.done())
     }
@@ -243,10 +235,8 @@ impl Body {
         for _ in 0..count {
             let tag = reader.u16("section_tag")?;
             let number = reader.u8("kind")?;
-            let kind = SectionKind::from_number(number).ok_or(Error::Unknown {
-                field: "kind",
-                found: number.into(),
-            })?;
+            let kind =
+                SectionKind::from_number(number).ok_or(Error::Unknown { field: "kind", found: number.into() })?;
             sections.push(SectionEntry {
                 tag,
                 kind,
@@ -255,35 +245,16 @@ impl Body {
             });
         }
         ascending(sections.iter().map(|entry| entry.tag))?;
-        Ok(Body {
-            chain,
-            seq,
-            writer_epoch,
-            event_type,
-            event_id,
-            recorded_at_us,
-            schema_hash,
-            sections,
-        })
+        Ok(Body { chain, seq, writer_epoch, event_type, event_id, recorded_at_us, schema_hash, sections })
     }
 }
 
 pub(crate) fn version(field: &'static str, found: u8, known: u8) -> Result<(), Error> {
-    if found == known {
-        Ok(())
-    } else {
-        Err(Error::Version { field, found })
-    }
+    if found == known { Ok(()) } else { Err(Error::Version { field, found }) }
 }
 
 fn ascending(tags: impl Iterator<Item = u16>) -> Result<(), Error> {
-    if tags.is_sorted_by(|a, b| a < b) {
-        Ok(())
-    } else {
-        Err(Error::Order {
-            field: "section_tag",
-        })
-    }
+    if tags.is_sorted_by(|a, b| a < b) { Ok(()) } else { Err(Error::Order { field: "section_tag" }) }
 }
 
 /// An event as it lies in a log or an export: `prev_hash ‖ body ‖ sections present`.

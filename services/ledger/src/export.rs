@@ -37,10 +37,7 @@ pub fn encode_heads(heads: &[HeadEntry]) -> Result<Vec<u8>, Error> {
     let count = u32::try_from(heads.len()).map_err(|_| Error::Exhausted { field: "heads" })?;
     let mut out = Writer::with_capacity(4 + heads.len() * 44).u32(count);
     for head in heads {
-        out = out
-            .u32(head.partition)
-            .u64(head.last_seq)
-            .bytes(&head.run_head.0);
+        out = out.u32(head.partition).u64(head.last_seq).bytes(&head.run_head.0);
     }
     Ok(out.done())
 }
@@ -167,11 +164,7 @@ impl ExportWriter {
     /// Starts a file in `out`.
     pub fn new(out: &mut Vec<u8>) -> Self {
         out.extend_from_slice(MAGIC);
-        Self {
-            heads: Vec::new(),
-            last: None,
-            framed: false,
-        }
+        Self { heads: Vec::new(), last: None, framed: false }
     }
 
     /// Appends a schema document: each one once, every one that a `SchemaAdded` event of the export declares.
@@ -181,11 +174,7 @@ impl ExportWriter {
     pub fn schema(&mut self, document: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
         let length = document.len();
         if length > RECORD_BYTES_MAX {
-            return Err(Error::TooLong {
-                field: "document",
-                length,
-                limit: RECORD_BYTES_MAX,
-            });
+            return Err(Error::TooLong { field: "document", length, limit: RECORD_BYTES_MAX });
         }
         if self.framed {
             return Err(Error::Order { field: "schema" });
@@ -218,13 +207,9 @@ impl ExportWriter {
         self.framed = true;
         out.extend_from_slice(frame);
         let head = &accepted.head;
-        let entry = HeadEntry {
-            partition: head.chain.partition,
-            last_seq: accepted.run.last_seq,
-            run_head: head.run_head,
-        };
-        self.heads
-            .retain(|known| known.partition != entry.partition);
+        let entry =
+            HeadEntry { partition: head.chain.partition, last_seq: accepted.run.last_seq, run_head: head.run_head };
+        self.heads.retain(|known| known.partition != entry.partition);
         self.heads.push(entry);
         self.last = Some(head.clone());
         Ok(())

@@ -40,12 +40,7 @@ pub struct Frame {
 impl std::fmt::Debug for Frame {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let events = self.events.len();
-        write!(
-            f,
-            "Frame {{ {events} events, {} bytes, head: {:?} }}",
-            self.bytes.len(),
-            self.head
-        )
+        write!(f, "Frame {{ {events} events, {} bytes, head: {:?} }}", self.bytes.len(), self.head)
     }
 }
 
@@ -152,19 +147,13 @@ impl FrameBuilder {
         }
         .encode()?;
         let stored = store(&self.prev_hash, &body, &event);
-        record::put(&mut self.bytes, RecordKind::Event, &stored).ok_or(Error::FrameFull {
-            bytes: stored.len(),
-            limit: FRAME_BYTES_MAX,
-        })?;
+        record::put(&mut self.bytes, RecordKind::Event, &stored)
+            .ok_or(Error::FrameFull { bytes: stored.len(), limit: FRAME_BYTES_MAX })?;
         let event_hash = hash::event_hash(&self.prev_hash, &body);
         self.prev_hash = event_hash;
         self.tree.push(&event_hash.0);
         self.count(&event);
-        let coordinate = Coordinate {
-            seq,
-            event_id,
-            event_hash,
-        };
+        let coordinate = Coordinate { seq, event_id, event_hash };
         self.events.push(coordinate);
         Ok(coordinate)
     }
@@ -182,19 +171,13 @@ impl FrameBuilder {
                 Some(self.head.writer_epoch).filter(|epoch| *epoch > 0)
             };
             if expected != Some(self.writer_epoch) {
-                return Err(Error::WriterEpoch {
-                    current: self.head.writer_epoch,
-                    given: self.writer_epoch,
-                });
+                return Err(Error::WriterEpoch { current: self.head.writer_epoch, given: self.writer_epoch });
             }
         } else if claim {
             return Err(Error::ClaimPosition);
         }
         if event.recorded_at_us < self.recorded_at_us {
-            return Err(Error::TimeDecreases {
-                previous: self.recorded_at_us,
-                given: event.recorded_at_us,
-            });
+            return Err(Error::TimeDecreases { previous: self.recorded_at_us, given: event.recorded_at_us });
         }
         Ok(())
     }
@@ -242,11 +225,7 @@ impl FrameBuilder {
             writer_epoch: self.writer_epoch,
             closed: self.closed,
         };
-        Ok(Frame {
-            bytes: self.bytes,
-            head,
-            events: self.events,
-        })
+        Ok(Frame { bytes: self.bytes, head, events: self.events })
     }
 
     /// What the verifier would count again, as far as it can be told without reading sections.
@@ -267,11 +246,7 @@ impl FrameBuilder {
             let reason = "decisions or rejected differ from the events of the frame";
             return Err(match inputs.first() {
                 Some(input) => unbalanced(input, reason),
-                None => Error::Accounting {
-                    topic: String::new(),
-                    partition: 0,
-                    reason,
-                },
+                None => Error::Accounting { topic: String::new(), partition: 0, reason },
             });
         }
         Ok(())
@@ -279,11 +254,7 @@ impl FrameBuilder {
 }
 
 fn unbalanced(input: &InputRange, reason: &'static str) -> Error {
-    Error::Accounting {
-        topic: input.topic.clone(),
-        partition: input.partition,
-        reason,
-    }
+    Error::Accounting { topic: input.topic.clone(), partition: input.partition, reason }
 }
 
 fn entries(event: &NewEvent) -> Vec<SectionEntry> {

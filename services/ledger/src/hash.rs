@@ -107,13 +107,7 @@ pub fn h3(parts: &[&[u8]]) -> Hash {
 
 /// `H3(tag("section") ‖ u16 tag ‖ u8 kind ‖ u64 length ‖ bytes)`.
 pub fn section_hash(section_tag: u16, kind: u8, bytes: &[u8]) -> Hash {
-    h3(&[
-        tag(Tag::Section),
-        &section_tag.to_be_bytes(),
-        &[kind],
-        &length(bytes),
-        bytes,
-    ])
+    h3(&[tag(Tag::Section), &section_tag.to_be_bytes(), &[kind], &length(bytes), bytes])
 }
 
 /// `H3(tag("schema") ‖ u64 length ‖ exact document bytes)`.
@@ -150,10 +144,7 @@ mod tests {
             let bytes = tag.bytes();
             assert_eq!(usize::from(bytes[0]), bytes.len() - 1, "{tag:?}");
             assert!(bytes[1..].is_ascii(), "{tag:?}");
-            assert!(
-                Tag::ALL[..at].iter().all(|other| other.bytes() != bytes),
-                "{tag:?}"
-            );
+            assert!(Tag::ALL[..at].iter().all(|other| other.bytes() != bytes), "{tag:?}");
         }
     }
 }

@@ -60,11 +60,7 @@ impl std::fmt::Debug for IndexKey {
 ///
 /// # Errors
 /// When the routing key is longer than 255 bytes or the request id longer than 65,535.
-pub fn request_key(
-    key: &IndexKey,
-    routing_key: &[u8],
-    request_id: &[u8],
-) -> Result<[u8; 32], Error> {
+pub fn request_key(key: &IndexKey, routing_key: &[u8], request_id: &[u8]) -> Result<[u8; 32], Error> {
     let message = Writer::with_capacity(32 + routing_key.len() + request_id.len())
         .bytes(tag(Tag::RequestKey))
         .count8("routing_key", routing_key.len())?

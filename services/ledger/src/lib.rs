@@ -33,11 +33,9 @@ pub mod verify;
 pub use accept::{Accepted, Refused, Stray, accept};
 pub use chain::{ChainId, EventId, Head, LedgerId};
 pub use error::Error;
-pub use event::{
-    Body, NewEvent, Section, SectionEntry, SectionKind, StoredEvent, event_type, section_tag,
-};
+pub use event::{Body, NewEvent, Section, SectionEntry, SectionKind, StoredEvent, event_type, section_tag};
 pub use frame::{Coordinate, FRAME_BYTES_MAX, Frame, FrameBuilder};
 pub use hash::Hash;
-pub use record::RecordKind;
 pub use peek::{ledger_id_of, run_head_of};
+pub use record::RecordKind;
 pub use run::{InputRange, Run};

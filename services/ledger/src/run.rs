@@ -126,8 +126,7 @@ impl Run {
             inputs: Vec::new(),
         };
         let count = usize::from(reader.u16("n_inputs")?);
-        run.inputs
-            .reserve(count.min(reader.rest().len() / INPUT_BYTES_MIN));
+        run.inputs.reserve(count.min(reader.rest().len() / INPUT_BYTES_MIN));
         for _ in 0..count {
             run.inputs.push(InputRange {
                 topic: reader.text("topic")?,

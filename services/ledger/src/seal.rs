@@ -167,22 +167,11 @@ fn derive(dek: &Dek, salt: &[u8; 32]) -> Result<Derived, Error> {
 ///
 /// # Errors
 /// When the plaintext has 4 GiB or more.
-pub fn seal(
-    dek: &Dek,
-    salt: [u8; 32],
-    context: &Context,
-    plaintext: &[u8],
-) -> Result<Vec<u8>, Error> {
+pub fn seal(dek: &Dek, salt: [u8; 32], context: &Context, plaintext: &[u8]) -> Result<Vec<u8>, Error> {
     let derived = derive(dek, &salt)?;
     let padded = pad(plaintext)?;
-    let payload = Payload {
-        msg: &padded,
-        aad: &context.aad(),
-    };
-    let ciphertext = derived
-        .cipher
-        .encrypt(&Nonce::from(derived.nonce), payload)
-        .map_err(|_| Error::TooLong)?;
+    let payload = Payload { msg: &padded, aad: &context.aad() };
+    let ciphertext = derived.cipher.encrypt(&Nonce::from(derived.nonce), payload).map_err(|_| Error::TooLong)?;
     let envelope = Envelope {
         dek_id: context.dek_id,
         dek_version: context.dek_version,
@@ -206,14 +195,8 @@ pub fn open(dek: &Dek, context: &Context, envelope: &[u8]) -> Result<Zeroizing<V
     if !bool::from(derived.commitment.ct_eq(&envelope.commitment)) {
         return Err(Error::Commitment);
     }
-    let payload = Payload {
-        msg: &envelope.ciphertext,
-        aad: &context.aad(),
-    };
-    let padded = derived
-        .cipher
-        .decrypt(&Nonce::from(derived.nonce), payload)
-        .map_err(|_| Error::Tampered)?;
+    let payload = Payload { msg: &envelope.ciphertext, aad: &context.aad() };
+    let padded = derived.cipher.decrypt(&Nonce::from(derived.nonce), payload).map_err(|_| Error::Tampered)?;
     unpad(&Zeroizing::new(padded))
 }
 
@@ -231,9 +214,7 @@ fn pad(plaintext: &[u8]) -> Result<Zeroizing<Vec<u8>>, Error> {
 
 /// The plaintext; the only accepted padding is the one that `pad` makes.
 fn unpad(padded: &[u8]) -> Result<Zeroizing<Vec<u8>>, Error> {
-    let (length, rest) = padded
-        .split_first_chunk::<LENGTH_BYTES>()
-        .ok_or(Error::Padding)?;
+    let (length, rest) = padded.split_first_chunk::<LENGTH_BYTES>().ok_or(Error::Padding)?;
     let length = usize::try_from(u32::from_be_bytes(*length)).map_err(|_| Error::Padding)?;
     let (plaintext, zeros) = rest.split_at_checked(length).ok_or(Error::Padding)?;
     let size = (LENGTH_BYTES + length).next_multiple_of(BUCKET_BYTES);

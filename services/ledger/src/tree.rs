@@ -61,11 +61,7 @@ pub struct CompactRange {
 impl CompactRange {
     /// A tree without leaves.
     pub fn new(algorithm: Algorithm) -> Self {
-        Self {
-            algorithm,
-            size: 0,
-            roots: Vec::new(),
-        }
+        Self { algorithm, size: 0, roots: Vec::new() }
     }
 
     /// Appends the leaf that holds `data`.
@@ -88,9 +84,7 @@ impl CompactRange {
     /// The root over all leaves.
     pub fn root(&self) -> Hash {
         let joined = self.roots.iter().rev().copied();
-        joined
-            .reduce(|right, left| self.algorithm.node(&left, &right))
-            .unwrap_or_else(|| self.algorithm.empty())
+        joined.reduce(|right, left| self.algorithm.node(&left, &right)).unwrap_or_else(|| self.algorithm.empty())
     }
 }
 
@@ -108,10 +102,7 @@ pub fn path<L: AsRef<[u8]>>(algorithm: Algorithm, index: usize, leaves: &[L]) ->
     if index >= leaves.len() {
         return None;
     }
-    let mut level: Vec<Hash> = leaves
-        .iter()
-        .map(|leaf| algorithm.leaf(leaf.as_ref()))
-        .collect();
+    let mut level: Vec<Hash> = leaves.iter().map(|leaf| algorithm.leaf(leaf.as_ref())).collect();
     let (mut at, mut siblings) = (index, Vec::new());
     while level.len() > 1 {
         siblings.extend(level.get(at ^ 1));
@@ -130,13 +121,7 @@ pub fn path<L: AsRef<[u8]>>(algorithm: Algorithm, index: usize, leaves: &[L]) ->
 }
 
 /// The root that a leaf and its path lead to (RFC 9162, section 2.1.3.2); `None` when the path has the wrong length.
-pub fn root_of_path(
-    algorithm: Algorithm,
-    index: u64,
-    size: u64,
-    data: &[u8],
-    path: &[Hash],
-) -> Option<Hash> {
+pub fn root_of_path(algorithm: Algorithm, index: u64, size: u64, data: &[u8], path: &[Hash]) -> Option<Hash> {
     let (mut at, mut last) = (index, size.checked_sub(1)?);
     if at > last {
         return None;

@@ -84,9 +84,13 @@ fn serve(options: &Options) -> Result<Exit, Failed> {
         .map_err(|faults| Failed { exit: Exit::Usage, messages: faults.iter().map(ToString::to_string).collect() })?;
     telemetry::start_logs(&settings.telemetry.level).map_err(|error| failed(Exit::Usage, error))?;
     let recorder = telemetry::install(&settings).map_err(|error| failed(Exit::Failure, error))?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| failed(Exit::Failure, error))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| failed(Exit::Failure, error))?;
     runtime.block_on(async {
-        let server = Server::bind(&settings.http).map_err(|error| failed(Exit::Listen, not_bound(settings.http.listen, &error)))?;
+        let server = Server::bind(&settings.http)
+            .map_err(|error| failed(Exit::Listen, not_bound(settings.http.listen, &error)))?;
         let signals = Signals::new().map_err(|error| failed(Exit::Failure, error))?;
         let wanted = settings.clone();
         let start = tokio::task::spawn_blocking(move || start(&wanted));
@@ -124,7 +128,9 @@ async fn serve_until_told(
         name = signals.next() => Some(name),
         _ = &mut serving => None,
     };
-    let Some(name) = ended else { return Err(failed(Exit::Failure, "the interface ended by itself; the log says why")) };
+    let Some(name) = ended else {
+        return Err(failed(Exit::Failure, "the interface ended by itself; the log says why"));
+    };
     let began = Instant::now();
     tracing::info!(signal = name, "stopping: answering what was begun");
     // Nobody else receives: the process is about to end.
@@ -137,8 +143,15 @@ async fn serve_until_told(
     let answered = serving.await.unwrap_or(false);
     upkeep.abort();
     let rest = STOP_MAX.saturating_sub(began.elapsed()).max(ENGINE_STOP_MIN);
-    let unanswered = tokio::task::spawn_blocking(move || drain_engine(system, rest)).await.map_err(|error| failed(Exit::Failure, error))?;
-    tracing::info!(millis = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX), answered, unanswered, "stopped");
+    let unanswered = tokio::task::spawn_blocking(move || drain_engine(system, rest))
+        .await
+        .map_err(|error| failed(Exit::Failure, error))?;
+    tracing::info!(
+        millis = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
+        answered,
+        unanswered,
+        "stopped"
+    );
     Ok(if answered && unanswered == Some(0) { Exit::Ok } else { Exit::Interrupted })
 }
 
@@ -176,7 +189,11 @@ fn announce(json: bool, settings: &Settings, address: SocketAddr, started: &Star
         writeln!(out, "{line}")?;
     } else {
         let ledger = started.ledger_id;
-        writeln!(out, "lexecon listens on http://{address} (data in {data}, ledger {ledger}, {} partitions)", started.partitions)?;
+        writeln!(
+            out,
+            "lexecon listens on http://{address} (data in {data}, ledger {ledger}, {} partitions)",
+            started.partitions
+        )?;
     }
     out.flush()
 }
@@ -193,7 +210,8 @@ fn not_bound(listen: SocketAddr, error: &io::Error) -> String {
 
 fn start(settings: &Settings) -> Result<(System, Started), Failed> {
     // The configuration is checked, so no name is left out here.
-    let tenants: Vec<Tenant> = settings.tenants.iter().filter_map(|entry| Tenant::new(entry.name.as_str()).ok()).collect();
+    let tenants: Vec<Tenant> =
+        settings.tenants.iter().filter_map(|entry| Tenant::new(entry.name.as_str()).ok()).collect();
     System::start(engine_settings(settings), Some(&sample()), &tenants).map_err(|error| failed(exit_of(&error), error))
 }
 
@@ -208,7 +226,9 @@ pub fn engine_settings(settings: &Settings) -> engine::settings::Settings {
             config::Routing::Tenant => domain::routing::Routing::Tenant,
         },
         terms: Terms {
-            dedup_retention_us: i64::try_from(settings.dedup.retention_hours).unwrap_or(i64::MAX).saturating_mul(hour_us),
+            dedup_retention_us: i64::try_from(settings.dedup.retention_hours)
+                .unwrap_or(i64::MAX)
+                .saturating_mul(hour_us),
             future_max_us: micros(settings.clock.future_max_ms),
         },
         workers: settings.engine.workers,

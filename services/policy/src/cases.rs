@@ -50,11 +50,7 @@ impl TestReport {
 pub fn run_tests(bundle: &Bundle) -> TestReport {
     let set = bundle.compile();
     let mut outcomes = BTreeMap::new();
-    let mut uncovered: BTreeSet<String> = bundle
-        .policies()
-        .iter()
-        .map(|rule| rule.id.clone())
-        .collect();
+    let mut uncovered: BTreeSet<String> = bundle.policies().iter().map(|rule| rule.id.clone()).collect();
     let mut results = Vec::with_capacity(bundle.tests().len());
     for case in bundle.tests() {
         let verdict = set.evaluate(&case.given);
@@ -73,11 +69,7 @@ pub fn run_tests(bundle: &Bundle) -> TestReport {
             differences,
         });
     }
-    TestReport {
-        results,
-        outcomes,
-        uncovered: uncovered.into_iter().collect(),
-    }
+    TestReport { results, outcomes, uncovered: uncovered.into_iter().collect() }
 }
 
 fn compare(case: &Case, verdict: &Verdict) -> Vec<String> {
@@ -88,40 +80,18 @@ fn compare(case: &Case, verdict: &Verdict) -> Vec<String> {
         }
     };
     let expect = &case.expect;
-    differ(
-        "outcome",
-        expect.outcome.as_str().to_owned(),
-        verdict.outcome.as_str().to_owned(),
-    );
+    differ("outcome", expect.outcome.as_str().to_owned(), verdict.outcome.as_str().to_owned());
     if let Some(reason) = expect.reason {
-        differ(
-            "reason",
-            reason.as_str().to_owned(),
-            verdict.reason.as_str().to_owned(),
-        );
+        differ("reason", reason.as_str().to_owned(), verdict.reason.as_str().to_owned());
     }
     if let Some(policies) = &expect.policies {
-        differ(
-            "policies",
-            format!("{policies:?}"),
-            format!("{:?}", verdict.policies),
-        );
+        differ("policies", format!("{policies:?}"), format!("{:?}", verdict.policies));
     }
     if let Some(obligations) = &expect.obligations {
-        differ(
-            "obligations",
-            format!("{obligations:?}"),
-            format!("{:?}", verdict.obligations),
-        );
+        differ("obligations", format!("{obligations:?}"), format!("{:?}", verdict.obligations));
     }
     if let Some(severity) = expect.severity {
-        differ(
-            "severity",
-            format!("{severity:?}"),
-            verdict
-                .severity
-                .map_or("none".to_owned(), |s| format!("{s:?}")),
-        );
+        differ("severity", format!("{severity:?}"), verdict.severity.map_or("none".to_owned(), |s| format!("{s:?}")));
     }
     out
 }

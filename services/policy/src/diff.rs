@@ -61,11 +61,7 @@ pub struct Diff {
 /// Compares two bundles.
 pub fn diff(a: &Bundle, b: &Bundle) -> Diff {
     let rules = |bundle: &Bundle| -> BTreeMap<String, Rule> {
-        bundle
-            .policies()
-            .iter()
-            .map(|rule| (rule.id.clone(), rule.clone()))
-            .collect()
+        bundle.policies().iter().map(|rule| (rule.id.clone(), rule.clone())).collect()
     };
     let (before, after) = (rules(a), rules(b));
     let mut policies = Vec::new();
@@ -78,27 +74,17 @@ pub fn diff(a: &Bundle, b: &Bundle) -> Diff {
                 if old.part != Part::Permit || can_fail(&old.cedar) {
                     may_widen.push(format!("the {} {id} is gone", old.part.as_str()));
                 }
-                policies.push(Change::Removed {
-                    id: id.clone(),
-                    part: old.part,
-                });
+                policies.push(Change::Removed { id: id.clone(), part: old.part });
             }
             (None, Some(new)) => {
                 if new.part == Part::Permit {
                     may_widen.push(format!("the permit {id} is new"));
                 }
-                policies.push(Change::Added {
-                    id: id.clone(),
-                    part: new.part,
-                });
+                policies.push(Change::Added { id: id.clone(), part: new.part });
             }
             (Some(old), Some(new)) if old.text != new.text => {
                 may_widen.push(format!("the {} {id} has another text", new.part.as_str()));
-                policies.push(Change::Changed {
-                    id: id.clone(),
-                    before: old.text.clone(),
-                    after: new.text.clone(),
-                });
+                policies.push(Change::Changed { id: id.clone(), before: old.text.clone(), after: new.text.clone() });
             }
             _ => {}
         }
@@ -113,21 +99,12 @@ pub fn diff(a: &Bundle, b: &Bundle) -> Diff {
     if schema {
         may_widen.push("the schema differs".to_owned());
     }
-    let entities = a.entities_text() != b.entities_text()
-        || a.roles() != b.roles()
-        || a.data_classes() != b.data_classes();
+    let entities =
+        a.entities_text() != b.entities_text() || a.roles() != b.roles() || a.data_classes() != b.data_classes();
     if entities {
         may_widen.push("roles, data classes or their hierarchy differ".to_owned());
     }
-    Diff {
-        from: a.hash(),
-        to: b.hash(),
-        policies,
-        mode,
-        schema,
-        entities,
-        may_widen,
-    }
+    Diff { from: a.hash(), to: b.hash(), policies, mode, schema, entities, may_widen }
 }
 
 fn looseness(mode: Mode) -> u8 {

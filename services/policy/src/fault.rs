@@ -95,15 +95,8 @@ impl Text<'_> {
         }
         let before = self.text.get(..end).unwrap_or("");
         let line = before.matches('\n').count() + 1;
-        let column = before
-            .rsplit('\n')
-            .next()
-            .map_or(0, |last| last.chars().count())
-            + 1;
-        (
-            u32::try_from(line).unwrap_or(u32::MAX),
-            u32::try_from(column).unwrap_or(u32::MAX),
-        )
+        let column = before.rsplit('\n').next().map_or(0, |last| last.chars().count()) + 1;
+        (u32::try_from(line).unwrap_or(u32::MAX), u32::try_from(column).unwrap_or(u32::MAX))
     }
 
     /// A fault at a byte offset.
@@ -127,12 +120,7 @@ impl Text<'_> {
 }
 
 /// A fault about a file as a whole.
-pub(crate) fn whole_file(
-    file: &str,
-    code: FaultCode,
-    message: impl Into<String>,
-    remedy: impl Into<String>,
-) -> Fault {
+pub(crate) fn whole_file(file: &str, code: FaultCode, message: impl Into<String>, remedy: impl Into<String>) -> Fault {
     Text { file, text: "" }.fault(0, code, message, remedy)
 }
 

@@ -9,8 +9,7 @@ use std::time::Instant;
 
 use domain::ids::{Action, ActorId, RequestId, SubjectId, Tenant, Word};
 use domain::request::{
-    Actor, ActorKind, Amount, ContextValue, IdType, LegalBasis, Principal, Request, Resource, Risk,
-    RiskClass, Subject,
+    Actor, ActorKind, Amount, ContextValue, IdType, LegalBasis, Principal, Request, Resource, Risk, RiskClass, Subject,
 };
 use sha3::{Digest, Sha3_256};
 use wire::{Limits, RequestReader, SchemaId, framing};
@@ -33,17 +32,11 @@ fn main() {
 
     println!("typical request: {} bytes canonical", canonical.len());
     // Work of a known size, to compare machines and moments by.
-    measure("yardstick: SHA3-256 of 500 bytes", || {
-        Sha3_256::digest([7_u8; 500])
-    });
+    measure("yardstick: SHA3-256 of 500 bytes", || Sha3_256::digest([7_u8; 500]));
     measure("encode", || wire::encode_request(&request).unwrap());
-    measure("decode canonical", || {
-        wire::decode_request(&canonical).unwrap()
-    });
+    measure("decode canonical", || wire::decode_request(&canonical).unwrap());
     measure("read framed, same schema", || reader.read(&framed).unwrap());
-    measure("read framed, with resolution", || {
-        reader.read(&foreign).unwrap()
-    });
+    measure("read framed, with resolution", || reader.read(&foreign).unwrap());
     measure("split", || request.split());
     measure("validate", || request.validate());
     measure("facts", || request.facts(0, false));
@@ -57,12 +50,8 @@ fn main() {
         risk_score: Some(20),
         undecodable: None,
     };
-    measure("encode shared section", || {
-        wire::encode_shared(&shared).unwrap()
-    });
-    measure("encode person section", || {
-        wire::encode_person(&parts[0]).unwrap()
-    });
+    measure("encode shared section", || wire::encode_shared(&shared).unwrap());
+    measure("encode person section", || wire::encode_person(&parts[0]).unwrap());
 }
 
 /// The best of many short runs: what the work costs when nothing else has the core.
@@ -97,20 +86,14 @@ fn typical() -> Request {
         },
         action: Action::new("send_money").unwrap(),
         tool: Some(word("bank-transfer")),
-        resource: Some(Resource {
-            kind: word("claim"),
-            id: "claim/2026/000174".into(),
-        }),
+        resource: Some(Resource { kind: word("claim"), id: "claim/2026/000174".into() }),
         intent: Some("pay out the agreed settlement for claim 2026/000174".into()),
         data_classes: ["financial", "personal"].map(word).into(),
         practice: None,
         risk_class: RiskClass::Limited,
         risk: Some(Risk::Score(20)),
         confidence_percent: Some(93),
-        amount: Some(Amount {
-            minor_units: 129_900,
-            currency: *b"EUR",
-        }),
+        amount: Some(Amount { minor_units: 129_900, currency: *b"EUR" }),
         purpose: Some(word("claims-settlement")),
         legal_basis: Some(LegalBasis::Contract),
         approval: None,

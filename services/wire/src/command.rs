@@ -59,12 +59,7 @@ impl fmt::Debug for CommandRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             CommandRecord::CreateTenant { tenant, .. } => write!(f, "CreateTenant({tenant})"),
-            CommandRecord::MarkDeadLetter {
-                partition,
-                position,
-                mark,
-                ..
-            } => {
+            CommandRecord::MarkDeadLetter { partition, position, mark, .. } => {
                 write!(f, "MarkDeadLetter({partition}:{position}, {mark:?})")
             }
         }
@@ -79,18 +74,8 @@ struct Record {
 
 #[derive(Serialize, Deserialize)]
 enum Body {
-    CreateTenant {
-        command_id: Fixed<16>,
-        tenant: String,
-        by: String,
-    },
-    MarkDeadLetter {
-        command_id: Fixed<16>,
-        partition: i64,
-        position: i64,
-        mark: Mark,
-        by: String,
-    },
+    CreateTenant { command_id: Fixed<16>, tenant: String, by: String },
+    MarkDeadLetter { command_id: Fixed<16>, partition: i64, position: i64, mark: Mark, by: String },
 }
 
 impl CommandRecord {
@@ -99,35 +84,14 @@ impl CommandRecord {
     /// # Errors
     /// [`Error::Field`] for a position beyond 63 bits.
     pub fn encode(&self) -> Result<Vec<u8>, Error> {
-        let range = |_| Error::Field {
-            path: "position",
-            why: BadField::Range,
-        };
+        let range = |_| Error::Field { path: "position", why: BadField::Range };
         let body = match self.clone() {
-            CommandRecord::CreateTenant {
-                command_id,
-                tenant,
-                by,
-            } => Body::CreateTenant {
-                command_id: Fixed(command_id),
-                tenant: tenant.to_string(),
-                by,
-            },
-            CommandRecord::MarkDeadLetter {
-                command_id,
-                partition,
-                position,
-                mark,
-                by,
-            } => {
+            CommandRecord::CreateTenant { command_id, tenant, by } => {
+                Body::CreateTenant { command_id: Fixed(command_id), tenant: tenant.to_string(), by }
+            }
+            CommandRecord::MarkDeadLetter { command_id, partition, position, mark, by } => {
                 let position = i64::try_from(position).map_err(range)?;
-                Body::MarkDeadLetter {
-                    command_id: Fixed(command_id),
-                    partition: partition.into(),
-                    position,
-                    mark,
-                    by,
-                }
+                Body::MarkDeadLetter { command_id: Fixed(command_id), partition: partition.into(), position, mark, by }
             }
         };
         builtin(&CODEC)?.encode(&Record { body })
@@ -139,33 +103,15 @@ impl CommandRecord {
     /// [`Error::Undecodable`].
     pub fn decode(bytes: &[u8]) -> Result<CommandRecord, Error> {
         let Record { body } = builtin(&CODEC)?.decode(bytes, RECORD_BYTES_MAX)?;
-        let bad = |path: &str, why: BadField| Undecodable::Field {
-            path: path.to_owned(),
-            why,
-        };
+        let bad = |path: &str, why: BadField| Undecodable::Field { path: path.to_owned(), why };
         Ok(match body {
-            Body::CreateTenant {
-                command_id,
-                tenant,
-                by,
-            } => {
+            Body::CreateTenant { command_id, tenant, by } => {
                 let tenant = Tenant::new(tenant).map_err(|why| bad("tenant", why.into()))?;
-                CommandRecord::CreateTenant {
-                    command_id: command_id.0,
-                    tenant,
-                    by,
-                }
+                CommandRecord::CreateTenant { command_id: command_id.0, tenant, by }
             }
-            Body::MarkDeadLetter {
-                command_id,
-                partition,
-                position,
-                mark,
-                by,
-            } => CommandRecord::MarkDeadLetter {
+            Body::MarkDeadLetter { command_id, partition, position, mark, by } => CommandRecord::MarkDeadLetter {
                 command_id: command_id.0,
-                partition: u32::try_from(partition)
-                    .map_err(|_| bad("partition", BadField::Range))?,
+                partition: u32::try_from(partition).map_err(|_| bad("partition", BadField::Range))?,
                 position: u64::try_from(position).map_err(|_| bad("position", BadField::Range))?,
                 mark,
                 by,

@@ -94,10 +94,7 @@ impl DeadLetter {
     /// [`Error::Field`] for a number beyond 63 bits.
     pub fn encode(&self) -> Result<Vec<u8>, Error> {
         let long = |path, value| {
-            i64::try_from(value).map_err(|_: std::num::TryFromIntError| Error::Field {
-                path,
-                why: BadField::Range,
-            })
+            i64::try_from(value).map_err(|_: std::num::TryFromIntError| Error::Field { path, why: BadField::Range })
         };
         builtin(&CODEC)?.encode(&Record {
             topic: self.topic.clone(),
@@ -108,10 +105,7 @@ impl DeadLetter {
             headers: self
                 .headers
                 .iter()
-                .map(|(name, value)| HeaderRecord {
-                    name: name.into(),
-                    value: borrowed(value),
-                })
+                .map(|(name, value)| HeaderRecord { name: name.into(), value: borrowed(value) })
                 .collect(),
             key: borrowed(&self.key),
             value: borrowed(&self.value),
@@ -126,21 +120,14 @@ impl DeadLetter {
     /// [`Error::Undecodable`].
     pub fn decode(bytes: &[u8]) -> Result<DeadLetter, Error> {
         let record: Record<'_> = builtin(&CODEC)?.decode(bytes, RECORD_BYTES_MAX)?;
-        let bad = |path: &str| Undecodable::Field {
-            path: path.to_owned(),
-            why: BadField::Range,
-        };
+        let bad = |path: &str| Undecodable::Field { path: path.to_owned(), why: BadField::Range };
         Ok(DeadLetter {
             topic: record.topic,
             partition: u32::try_from(record.partition).map_err(|_| bad("partition"))?,
             offset: u64::try_from(record.offset).map_err(|_| bad("offset"))?,
             reason_code: record.reason_code,
             detail: record.detail,
-            headers: record
-                .headers
-                .into_iter()
-                .map(|header| (header.name.into(), owned(header.value)))
-                .collect(),
+            headers: record.headers.into_iter().map(|header| (header.name.into(), owned(header.value))).collect(),
             key: owned(record.key),
             value: owned(record.value),
             value_bytes: u64::try_from(record.value_bytes).map_err(|_| bad("value_bytes"))?,

@@ -91,24 +91,14 @@ struct Place {
 /// # Errors
 /// [`Error::Field`] for a value that the schema cannot hold.
 pub fn encode_shared(part: &SharedPart) -> Result<Vec<u8>, Error> {
-    let range = Error::Field {
-        path: "undecodable.position",
-        why: BadField::Range,
-    };
+    let range = Error::Field { path: "undecodable.position", why: BadField::Range };
     let place = |place: DeadLetterRef| match i64::try_from(place.position) {
-        Ok(position) => Ok(Place {
-            partition: i64::from(place.partition),
-            position,
-        }),
+        Ok(position) => Ok(Place { partition: i64::from(place.partition), position }),
         Err(_) => Err(range),
     };
     builtin(&SHARED)?.encode(&Shared {
         nonce: Fixed(part.nonce),
-        request: part
-            .request
-            .as_ref()
-            .map(fields::Request::try_from)
-            .transpose()?,
+        request: part.request.as_ref().map(fields::Request::try_from).transpose()?,
         explanation: Text::from(&part.explanation),
         detail: Text::from(&part.detail),
         severity: part.severity.map(Into::into),
@@ -123,14 +113,10 @@ pub fn encode_shared(part: &SharedPart) -> Result<Vec<u8>, Error> {
 /// [`Error::Undecodable`].
 pub fn decode_shared(bytes: &[u8]) -> Result<SharedPart, Error> {
     let shared: Shared<'_> = builtin(&SHARED)?.decode(bytes, RECORD_BYTES_MAX)?;
-    let range = |path: &str| Undecodable::Field {
-        path: path.to_owned(),
-        why: BadField::Range,
-    };
+    let range = |path: &str| Undecodable::Field { path: path.to_owned(), why: BadField::Range };
     let place = |place: Place| {
         Ok::<_, Undecodable>(DeadLetterRef {
-            partition: u32::try_from(place.partition)
-                .map_err(|_| range("undecodable.partition"))?,
+            partition: u32::try_from(place.partition).map_err(|_| range("undecodable.partition"))?,
             position: u64::try_from(place.position).map_err(|_| range("undecodable.position"))?,
         })
     };
@@ -140,11 +126,7 @@ pub fn decode_shared(bytes: &[u8]) -> Result<SharedPart, Error> {
         explanation: shared.explanation.into(),
         detail: shared.detail.into(),
         severity: shared.severity.map(Into::into),
-        risk_score: shared
-            .risk_score
-            .map(u8::try_from)
-            .transpose()
-            .map_err(|_| range("risk_score"))?,
+        risk_score: shared.risk_score.map(u8::try_from).transpose().map_err(|_| range("risk_score"))?,
         undecodable: shared.undecodable.map(place).transpose()?,
     })
 }
@@ -197,27 +179,13 @@ pub fn encode_person(part: &PersonalPart) -> Result<Vec<u8>, Error> {
 /// [`Error::Undecodable`].
 pub fn decode_person(bytes: &[u8]) -> Result<PersonalPart, Error> {
     let person: Person<'_> = builtin(&PERSON)?.decode(bytes, RECORD_BYTES_MAX)?;
-    let range = || Undecodable::Field {
-        path: "position".to_owned(),
-        why: BadField::Range,
-    };
+    let range = || Undecodable::Field { path: "position".to_owned(), why: BadField::Range };
     let role = match (person.role, person.position) {
         (Role::Actor, 0) => PersonRole::Actor,
         (Role::OnBehalfOf, 0) => PersonRole::OnBehalfOf,
-        (Role::Subject, position) => {
-            PersonRole::Subject(u8::try_from(position).map_err(|_| range())?)
-        }
+        (Role::Subject, position) => PersonRole::Subject(u8::try_from(position).map_err(|_| range())?),
         _ => return Err(range().into()),
     };
-    let fields = person
-        .fields
-        .into_iter()
-        .map(|(name, value)| (name.into(), value.into()))
-        .collect();
-    Ok(PersonalPart {
-        role,
-        id_type: person.id_type.into(),
-        id: person.id.into(),
-        fields,
-    })
+    let fields = person.fields.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+    Ok(PersonalPart { role, id_type: person.id_type.into(), id: person.id.into(), fields })
 }

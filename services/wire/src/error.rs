@@ -9,9 +9,7 @@ use domain::ids::BadName;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Undecodable {
     /// No magic byte, or too short for a schema id.
-    #[error(
-        "not in the confluent wire format: send 0x00, the schema id in 4 bytes, then the datum"
-    )]
+    #[error("not in the confluent wire format: send 0x00, the schema id in 4 bytes, then the datum")]
     NotFramed,
     /// The writer schema is not known.
     #[error("schema id {id} is not known: register the schema first")]
@@ -29,9 +27,7 @@ pub enum Undecodable {
     #[error("ends inside a value: send the whole datum, with the id of the schema that wrote it")]
     Truncated,
     /// Bytes are left after the datum.
-    #[error(
-        "{bytes} bytes are left after the datum: send one datum, with the id of the schema that wrote it"
-    )]
+    #[error("{bytes} bytes are left after the datum: send one datum, with the id of the schema that wrote it")]
     Trailing {
         /// How many.
         bytes: usize,
@@ -49,9 +45,7 @@ pub enum Undecodable {
     #[error("names a branch that its union does not have: send the id of the schema that wrote it")]
     Branch,
     /// A value that the writer's schema allows and the current one has no place for.
-    #[error(
-        "holds a value of a type that the current schema has no place for: use the current schema"
-    )]
+    #[error("holds a value of a type that the current schema has no place for: use the current schema")]
     NoPlace,
     /// A symbol that its enum, or the current one, does not have.
     #[error("holds a symbol that the current schema does not have: use the current schema")]

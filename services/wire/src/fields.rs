@@ -136,14 +136,8 @@ impl<'a> TryFrom<&'a core::Request> for Request<'a> {
     fn try_from(request: &'a core::Request) -> Result<Self, Error> {
         let text = |word: &'a Word| Text::from(word.as_str());
         let amount = |amount: &'a core::Amount| match std::str::from_utf8(&amount.currency) {
-            Ok(currency) => Ok(Amount {
-                minor_units: amount.minor_units,
-                currency: Text::from(currency),
-            }),
-            Err(_) => Err(Error::Field {
-                path: "amount.currency",
-                why: BadField::Currency,
-            }),
+            Ok(currency) => Ok(Amount { minor_units: amount.minor_units, currency: Text::from(currency) }),
+            Err(_) => Err(Error::Field { path: "amount.currency", why: BadField::Currency }),
         };
         Ok(Request {
             tenant: Text::from(request.tenant.as_str()),
@@ -151,10 +145,7 @@ impl<'a> TryFrom<&'a core::Request> for Request<'a> {
             actor: Actor::from(&request.actor),
             action: Text::from(request.action.as_str()),
             tool: request.tool.as_ref().map(text),
-            resource: request.resource.as_ref().map(|r| Resource {
-                kind: text(&r.kind),
-                id: Text::from(&r.id),
-            }),
+            resource: request.resource.as_ref().map(|r| Resource { kind: text(&r.kind), id: Text::from(&r.id) }),
             intent: request.intent.as_deref().map(Text::from),
             data_classes: request.data_classes.iter().map(text).collect(),
             practice: request.practice.as_ref().map(text),
@@ -164,14 +155,8 @@ impl<'a> TryFrom<&'a core::Request> for Request<'a> {
             amount: request.amount.as_ref().map(amount).transpose()?,
             purpose: request.purpose.as_ref().map(text),
             legal_basis: request.legal_basis.map(LegalBasis::from),
-            approval: request.approval.as_ref().map(|approval| Approval {
-                event_id: Fixed(approval.event_id),
-            }),
-            context: request
-                .context
-                .iter()
-                .map(|(key, value)| (text(key), ContextValue::from(value)))
-                .collect(),
+            approval: request.approval.as_ref().map(|approval| Approval { event_id: Fixed(approval.event_id) }),
+            context: request.context.iter().map(|(key, value)| (text(key), ContextValue::from(value))).collect(),
             subjects: request.subjects.iter().map(Subject::from).collect(),
             occurred_at_us: request.occurred_at_us,
         })
@@ -189,11 +174,7 @@ impl<'a> From<&'a core::Actor> for Actor<'a> {
             id: Text::from(actor.id.as_str()),
             kind: actor.kind.into(),
             model: actor.model.as_deref().map(Text::from),
-            roles: actor
-                .roles
-                .iter()
-                .map(|role| Text::from(role.as_str()))
-                .collect(),
+            roles: actor.roles.iter().map(|role| Text::from(role.as_str())).collect(),
             on_behalf_of: actor.on_behalf_of.as_ref().map(principal),
         }
     }
@@ -244,17 +225,10 @@ impl<'a> From<&'a core::Subject> for Subject<'a> {
 }
 
 fn bad(path: impl Into<String>, why: impl Into<BadField>) -> Undecodable {
-    Undecodable::Field {
-        path: path.into(),
-        why: why.into(),
-    }
+    Undecodable::Field { path: path.into(), why: why.into() }
 }
 
-fn name<T>(
-    path: &str,
-    text: Text<'_>,
-    make: impl FnOnce(String) -> Result<T, BadName>,
-) -> Result<T, Undecodable> {
+fn name<T>(path: &str, text: Text<'_>, make: impl FnOnce(String) -> Result<T, BadName>) -> Result<T, Undecodable> {
     make(text.into()).map_err(|why| bad(path, why))
 }
 
@@ -264,11 +238,7 @@ fn word(path: &str, text: Option<Text<'_>>) -> Result<Option<Word>, Undecodable>
 
 fn words(path: &str, texts: Vec<Text<'_>>) -> Result<BTreeSet<Word>, Undecodable> {
     let at = |place: usize, why| bad(format!("{path}[{place}]"), why);
-    texts
-        .into_iter()
-        .enumerate()
-        .map(|(place, text)| Word::new(text).map_err(|why| at(place, why)))
-        .collect()
+    texts.into_iter().enumerate().map(|(place, text)| Word::new(text).map_err(|why| at(place, why))).collect()
 }
 
 fn small(path: &str, value: i32) -> Result<u8, Undecodable> {
@@ -280,10 +250,7 @@ impl TryFrom<Request<'_>> for core::Request {
 
     fn try_from(request: Request<'_>) -> Result<Self, Undecodable> {
         let resource = |r: Resource<'_>| {
-            Ok::<_, Undecodable>(core::Resource {
-                kind: name("resource.kind", r.kind, Word::new)?,
-                id: r.id.into(),
-            })
+            Ok::<_, Undecodable>(core::Resource { kind: name("resource.kind", r.kind, Word::new)?, id: r.id.into() })
         };
         let mut context = BTreeMap::new();
         for (place, (key, value)) in request.context.into_iter().enumerate() {
@@ -311,16 +278,9 @@ impl TryFrom<Request<'_>> for core::Request {
             amount: request.amount.map(amount_of).transpose()?,
             purpose: word("purpose", request.purpose)?,
             legal_basis: request.legal_basis.map(Into::into),
-            approval: request.approval.map(|approval| core::Approval {
-                event_id: approval.event_id.0,
-            }),
+            approval: request.approval.map(|approval| core::Approval { event_id: approval.event_id.0 }),
             context,
-            subjects: request
-                .subjects
-                .into_iter()
-                .enumerate()
-                .map(subject)
-                .collect::<Result<_, _>>()?,
+            subjects: request.subjects.into_iter().enumerate().map(subject).collect::<Result<_, _>>()?,
             occurred_at_us: request.occurred_at_us,
         })
     }
@@ -363,16 +323,8 @@ fn risk_of(risk: Risk) -> Result<Option<core::Risk>, Undecodable> {
 }
 
 fn amount_of(amount: Amount<'_>) -> Result<core::Amount, Undecodable> {
-    let currency = amount
-        .currency
-        .0
-        .as_bytes()
-        .try_into()
-        .map_err(|_| bad("amount.currency", BadField::Currency))?;
-    Ok(core::Amount {
-        minor_units: amount.minor_units,
-        currency,
-    })
+    let currency = amount.currency.0.as_bytes().try_into().map_err(|_| bad("amount.currency", BadField::Currency))?;
+    Ok(core::Amount { minor_units: amount.minor_units, currency })
 }
 
 impl From<ContextValue<'_>> for core::ContextValue {
@@ -381,9 +333,7 @@ impl From<ContextValue<'_>> for core::ContextValue {
             ContextValue::Long(value) => core::ContextValue::Long(value),
             ContextValue::Bool(value) => core::ContextValue::Bool(value),
             ContextValue::Text(text) => core::ContextValue::Text(text.into()),
-            ContextValue::Set(set) => {
-                core::ContextValue::Set(set.into_iter().map(String::from).collect())
-            }
+            ContextValue::Set(set) => core::ContextValue::Set(set.into_iter().map(String::from).collect()),
         }
     }
 }
@@ -391,8 +341,7 @@ impl From<ContextValue<'_>> for core::ContextValue {
 fn subject_of(place: usize, subject: Subject<'_>) -> Result<core::Subject, Undecodable> {
     let mut fields = BTreeMap::new();
     for (at, (key, value)) in subject.fields.into_iter().enumerate() {
-        let key = Word::new(key)
-            .map_err(|why| bad(format!("subjects[{place}] name of field {at}"), why))?;
+        let key = Word::new(key).map_err(|why| bad(format!("subjects[{place}] name of field {at}"), why))?;
         fields.insert(key, value.into());
     }
     Ok(core::Subject {

@@ -20,9 +20,7 @@ pub struct SchemaId(pub u32);
 /// [`Undecodable::NotFramed`].
 pub fn split(framed: &[u8]) -> Result<(SchemaId, &[u8]), Undecodable> {
     match framed {
-        [MAGIC, a, b, c, d, datum @ ..] => {
-            Ok((SchemaId(u32::from_be_bytes([*a, *b, *c, *d])), datum))
-        }
+        [MAGIC, a, b, c, d, datum @ ..] => Ok((SchemaId(u32::from_be_bytes([*a, *b, *c, *d])), datum)),
         _ => Err(Undecodable::NotFramed),
     }
 }

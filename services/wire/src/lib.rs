@@ -23,8 +23,7 @@ mod terms;
 pub use command::{CommandRecord, Mark, command_schema};
 pub use dead_letter::{DeadLetter, Header, dead_letter_schema};
 pub use decision::{
-    DeadLetterRef, SharedPart, decision_schema, decode_person, decode_shared, encode_person,
-    encode_shared,
+    DeadLetterRef, SharedPart, decision_schema, decode_person, decode_shared, encode_person, encode_shared,
 };
 pub use error::{BadField, Error, SchemaFault, Undecodable};
 pub use framing::SchemaId;
@@ -32,6 +31,5 @@ pub use limits::Limits;
 pub use outcome::{Outcome, OutcomeRecord, outcome_schema};
 pub use policy::{PolicyRecord, policy_schema};
 pub use request::{
-    BUILTIN_SCHEMAS, NEWEST, RequestReader, decode_request, encode_request, frame_request,
-    request_schema,
+    BUILTIN_SCHEMAS, NEWEST, RequestReader, decode_request, encode_request, frame_request, request_schema,
 };

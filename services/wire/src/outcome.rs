@@ -75,10 +75,7 @@ impl OutcomeRecord {
     /// [`Error::Field`] for a number beyond 63 bits.
     pub fn encode(&self) -> Result<Vec<u8>, Error> {
         let long = |path, value| {
-            i64::try_from(value).map_err(|_: std::num::TryFromIntError| Error::Field {
-                path,
-                why: BadField::Range,
-            })
+            i64::try_from(value).map_err(|_: std::num::TryFromIntError| Error::Field { path, why: BadField::Range })
         };
         builtin(&CODEC)?.encode(&Record {
             tenant: self.tenant.to_string(),
@@ -99,21 +96,15 @@ impl OutcomeRecord {
     /// [`Error::Undecodable`].
     pub fn decode(bytes: &[u8]) -> Result<OutcomeRecord, Error> {
         let record: Record = builtin(&CODEC)?.decode(bytes, RECORD_BYTES_MAX)?;
-        let bad = |path: &str, why: BadField| Undecodable::Field {
-            path: path.to_owned(),
-            why,
-        };
-        let number =
-            |path: &str, value: i64| u64::try_from(value).map_err(|_| bad(path, BadField::Range));
+        let bad = |path: &str, why: BadField| Undecodable::Field { path: path.to_owned(), why };
+        let number = |path: &str, value: i64| u64::try_from(value).map_err(|_| bad(path, BadField::Range));
         Ok(OutcomeRecord {
             tenant: Tenant::new(record.tenant).map_err(|why| bad("tenant", why.into()))?,
-            request_id: RequestId::new(record.request_id)
-                .map_err(|why| bad("request_id", why.into()))?,
+            request_id: RequestId::new(record.request_id).map_err(|why| bad("request_id", why.into()))?,
             decision_id: record.decision_id.0,
             outcome: record.outcome,
             reason_code: record.reason_code,
-            partition: u32::try_from(record.partition)
-                .map_err(|_| bad("partition", BadField::Range))?,
+            partition: u32::try_from(record.partition).map_err(|_| bad("partition", BadField::Range))?,
             outcome_no: number("outcome_no", record.outcome_no)?,
             seq: number("seq", record.seq)?,
             event_hash: record.event_hash.0,

@@ -54,17 +54,8 @@ pub enum PolicyRecord {
 impl fmt::Debug for PolicyRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            PolicyRecord::Publish {
-                chunk_no,
-                chunks,
-                bytes,
-                ..
-            } => {
-                write!(
-                    f,
-                    "Publish(chunk {chunk_no} of {chunks}, {} bytes)",
-                    bytes.len()
-                )
+            PolicyRecord::Publish { chunk_no, chunks, bytes, .. } => {
+                write!(f, "Publish(chunk {chunk_no} of {chunks}, {} bytes)", bytes.len())
             }
             PolicyRecord::Activate { .. } => write!(f, "Activate"),
         }
@@ -105,14 +96,7 @@ impl PolicyRecord {
     /// [`Error`] if the built-in schema is broken.
     pub fn encode(&self) -> Result<Vec<u8>, Error> {
         let body = match self {
-            PolicyRecord::Publish {
-                command_id,
-                bundle_hash,
-                chunk_no,
-                chunks,
-                bytes,
-                by,
-            } => Body::Publish {
+            PolicyRecord::Publish { command_id, bundle_hash, chunk_no, chunks, bytes, by } => Body::Publish {
                 command_id: Fixed(*command_id),
                 bundle_hash: Fixed(*bundle_hash),
                 chunk_no: i64::from(*chunk_no),
@@ -120,15 +104,9 @@ impl PolicyRecord {
                 bytes: Bytes(Cow::Borrowed(bytes)),
                 by: by.into(),
             },
-            PolicyRecord::Activate {
-                command_id,
-                bundle_hash,
-                by,
-            } => Body::Activate {
-                command_id: Fixed(*command_id),
-                bundle_hash: Fixed(*bundle_hash),
-                by: by.into(),
-            },
+            PolicyRecord::Activate { command_id, bundle_hash, by } => {
+                Body::Activate { command_id: Fixed(*command_id), bundle_hash: Fixed(*bundle_hash), by: by.into() }
+            }
         };
         builtin(&CODEC)?.encode(&Record { body })
     }
@@ -140,20 +118,10 @@ impl PolicyRecord {
     pub fn decode(bytes: &[u8]) -> Result<PolicyRecord, Error> {
         let Record { body } = builtin(&CODEC)?.decode::<Record<'_>>(bytes, RECORD_BYTES_MAX)?;
         let small = |path: &str, value: i64| {
-            u32::try_from(value).map_err(|_| Undecodable::Field {
-                path: path.to_owned(),
-                why: BadField::Range,
-            })
+            u32::try_from(value).map_err(|_| Undecodable::Field { path: path.to_owned(), why: BadField::Range })
         };
         Ok(match body {
-            Body::Publish {
-                command_id,
-                bundle_hash,
-                chunk_no,
-                chunks,
-                bytes,
-                by,
-            } => PolicyRecord::Publish {
+            Body::Publish { command_id, bundle_hash, chunk_no, chunks, bytes, by } => PolicyRecord::Publish {
                 command_id: command_id.0,
                 bundle_hash: bundle_hash.0,
                 chunk_no: small("chunk_no", chunk_no)?,
@@ -161,15 +129,9 @@ impl PolicyRecord {
                 bytes: bytes.0.into_owned(),
                 by: by.into(),
             },
-            Body::Activate {
-                command_id,
-                bundle_hash,
-                by,
-            } => PolicyRecord::Activate {
-                command_id: command_id.0,
-                bundle_hash: bundle_hash.0,
-                by: by.into(),
-            },
+            Body::Activate { command_id, bundle_hash, by } => {
+                PolicyRecord::Activate { command_id: command_id.0, bundle_hash: bundle_hash.0, by: by.into() }
+            }
         })
     }
 }

@@ -22,10 +22,7 @@ use crate::schema::tree::Tree;
 use crate::schema::walk::{self, Bounds};
 
 /// Every released request schema with the id that stands for it where there is no registry: version N has id N.
-pub const BUILTIN_SCHEMAS: &[(SchemaId, &str)] = &[(
-    SchemaId(1),
-    include_str!("../../../schemas/request/v1.avsc"),
-)];
+pub const BUILTIN_SCHEMAS: &[(SchemaId, &str)] = &[(SchemaId(1), include_str!("../../../schemas/request/v1.avsc"))];
 
 /// The id of the schema of canonical bytes among the [`BUILTIN_SCHEMAS`].
 pub const NEWEST: SchemaId = SchemaId(1);
@@ -65,10 +62,7 @@ pub fn decode_request(canonical: &[u8]) -> Result<Request, Error> {
 pub fn frame_request(request: &Request) -> Result<Vec<u8>, Error> {
     let canonical = encode_request(request)?;
     if canonical.len() > REQUEST_BYTES_MAX {
-        return Err(Undecodable::TooLarge {
-            max: REQUEST_BYTES_MAX,
-        }
-        .into());
+        return Err(Undecodable::TooLarge { max: REQUEST_BYTES_MAX }.into());
     }
     Ok(framing::join(NEWEST, &canonical))
 }
@@ -102,11 +96,7 @@ impl RequestReader {
     /// # Errors
     /// [`Error::Schema`] if the built-in schemas are broken.
     pub fn new(limits: Limits) -> Result<RequestReader, Error> {
-        Ok(RequestReader {
-            limits,
-            codec: builtin(&CODEC)?,
-            writers: BTreeMap::new(),
-        })
+        Ok(RequestReader { limits, codec: builtin(&CODEC)?, writers: BTreeMap::new() })
     }
 
     /// Knows every released request schema under its built-in id.
@@ -137,9 +127,7 @@ impl RequestReader {
             Some(known) if known.digest == digest => return Ok(()),
             Some(_) => return Err(SchemaFault::Taken { id: id.0 }),
             None if self.writers.len() >= self.limits.schemas_max => {
-                return Err(SchemaFault::TooMany {
-                    max: self.limits.schemas_max,
-                });
+                return Err(SchemaFault::TooMany { max: self.limits.schemas_max });
             }
             None => {}
         }
@@ -155,21 +143,9 @@ impl RequestReader {
     /// [`Undecodable`], which never holds a byte of the payload.
     pub fn read(&self, framed: &[u8]) -> Result<Request, Undecodable> {
         let (id, datum) = framing::split(framed)?;
-        let writer = self
-            .writers
-            .get(&id)
-            .ok_or(Undecodable::UnknownSchema { id: id.0 })?;
-        let Limits {
-            request_bytes_max,
-            resolved_bytes_max,
-            steps_max,
-            ..
-        } = self.limits;
-        let bounds = Bounds {
-            bytes_max: request_bytes_max,
-            out_max: resolved_bytes_max,
-            steps_max,
-        };
+        let writer = self.writers.get(&id).ok_or(Undecodable::UnknownSchema { id: id.0 })?;
+        let Limits { request_bytes_max, resolved_bytes_max, steps_max, .. } = self.limits;
+        let bounds = Bounds { bytes_max: request_bytes_max, out_max: resolved_bytes_max, steps_max };
         let carried;
         let current = if writer.plan.identity {
             walk::check(&writer.plan, datum, bounds)?;

@@ -58,8 +58,12 @@ impl World {
 fn fact(event: &Event) -> Fact {
     match event.clone() {
         Event::Answer(answer) => Fact::Answer { kind: answer.kind, identity: answer.identity, outcome: answer.outcome },
-        Event::PolicyPublished { bundle_hash, chunk_no, chunks, bytes } => Fact::PolicyPublished { bundle_hash, chunk_no, chunks, bytes },
-        Event::PolicyActivated { command_id, bundle_hash, mode } => Fact::PolicyActivated { command_id, bundle_hash, mode },
+        Event::PolicyPublished { bundle_hash, chunk_no, chunks, bytes } => {
+            Fact::PolicyPublished { bundle_hash, chunk_no, chunks, bytes }
+        }
+        Event::PolicyActivated { command_id, bundle_hash, mode } => {
+            Fact::PolicyActivated { command_id, bundle_hash, mode }
+        }
         Event::TenantCreated { command_id, tenant } => Fact::TenantCreated { command_id, tenant },
         Event::DeadLetterMarked { command_id, position, mark } => Fact::DeadLetterMarked { command_id, position, mark },
         Event::CommandRefused { command_id, .. } => Fact::CommandRefused { command_id },
@@ -84,7 +88,9 @@ fn policies() -> PolicySet {
              @id(\"look-at-payments\")\n@outcome(\"escalate\")\n@severity(\"high\")\npermit (principal, action == Action::\"pay\", resource);\n",
         ),
     ];
-    let source = BundleSource { files: files.iter().map(|(path, text)| ((*path).to_owned(), text.as_bytes().to_vec())).collect() };
+    let source = BundleSource {
+        files: files.iter().map(|(path, text)| ((*path).to_owned(), text.as_bytes().to_vec())).collect(),
+    };
     Bundle::parse(&source).unwrap().compile()
 }
 
@@ -92,7 +98,13 @@ fn request(action: &str) -> Request {
     Request {
         tenant: Tenant::new("default").unwrap(),
         request_id: domain::ids::RequestId::new("r-1").unwrap(),
-        actor: Actor { id: ActorId::new("agent-7").unwrap(), kind: ActorKind::Agent, model: None, roles: Default::default(), on_behalf_of: None },
+        actor: Actor {
+            id: ActorId::new("agent-7").unwrap(),
+            kind: ActorKind::Agent,
+            model: None,
+            roles: Default::default(),
+            on_behalf_of: None,
+        },
         action: domain::ids::Action::new(action).unwrap(),
         tool: None,
         resource: None,
@@ -129,7 +141,12 @@ fn with_tenant() -> World {
 fn check(what: &str, decision: Decision, kind: AnswerKind, reason: ReasonCode, outcome: Option<Outcome>) {
     match decision {
         Decision::Record(Event::Answer(answer)) => {
-            assert_eq!((answer.kind, answer.reason, answer.outcome), (kind, reason, outcome), "{what}: {}", answer.detail);
+            assert_eq!(
+                (answer.kind, answer.reason, answer.outcome),
+                (kind, reason, outcome),
+                "{what}: {}",
+                answer.detail
+            );
         }
         other => panic!("{what}: {other:?}"),
     }
@@ -151,20 +168,61 @@ fn requests() {
         ("an action that nothing permits", request("write"), Decided, R::NoMatchingPermit, Some(Outcome::Deny)),
         ("an action that needs a human", request("pay"), Decided, R::OversightRequired, Some(Outcome::Escalate)),
         ("an unknown tenant", change(|r| r.tenant = Tenant::new("nobody").unwrap()), Rejected, R::UnknownTenant, None),
-        ("just young enough", change(|r| r.occurred_at_us = NOW - 7 * DAY), Decided, R::Permitted, Some(Outcome::Permit)),
+        (
+            "just young enough",
+            change(|r| r.occurred_at_us = NOW - 7 * DAY),
+            Decided,
+            R::Permitted,
+            Some(Outcome::Permit),
+        ),
         ("a moment too old", change(|r| r.occurred_at_us = NOW - 7 * DAY - 1), Rejected, R::TooOld, None),
-        ("just near enough", change(|r| r.occurred_at_us = NOW + 300_000_000), Decided, R::Permitted, Some(Outcome::Permit)),
+        (
+            "just near enough",
+            change(|r| r.occurred_at_us = NOW + 300_000_000),
+            Decided,
+            R::Permitted,
+            Some(Outcome::Permit),
+        ),
         ("from the future", change(|r| r.occurred_at_us = NOW + 300_000_001), Rejected, R::FromTheFuture, None),
         ("a field out of range", change(|r| r.confidence_percent = Some(101)), Rejected, R::Invalid, None),
     ];
     for (what, request, kind, reason, outcome) in table {
-        check(what, world.decide(Some(&set), &propose(request, identity(1, 1), Placement::Right)), kind, reason, outcome);
+        check(
+            what,
+            world.decide(Some(&set), &propose(request, identity(1, 1), Placement::Right)),
+            kind,
+            reason,
+            outcome,
+        );
     }
-    check("no bundle", world.decide(None, &propose(request("read"), identity(1, 1), Placement::Right)), Rejected, R::NoPolicy, None);
-    let mut erasing = Proposal { request: request("read"), identity: identity(1, 1), placement: Placement::Right, subject_erasing: true };
-    check("an erasure under way", world.decide(Some(&set), &Command::Decide(Box::new(erasing.clone()))), Rejected, R::SubjectErasing, None);
+    check(
+        "no bundle",
+        world.decide(None, &propose(request("read"), identity(1, 1), Placement::Right)),
+        Rejected,
+        R::NoPolicy,
+        None,
+    );
+    let mut erasing = Proposal {
+        request: request("read"),
+        identity: identity(1, 1),
+        placement: Placement::Right,
+        subject_erasing: true,
+    };
+    check(
+        "an erasure under way",
+        world.decide(Some(&set), &Command::Decide(Box::new(erasing.clone()))),
+        Rejected,
+        R::SubjectErasing,
+        None,
+    );
     erasing.subject_erasing = false;
-    check("after it", world.decide(Some(&set), &Command::Decide(Box::new(erasing))), Decided, R::Permitted, Some(Outcome::Permit));
+    check(
+        "after it",
+        world.decide(Some(&set), &Command::Decide(Box::new(erasing))),
+        Decided,
+        R::Permitted,
+        Some(Outcome::Permit),
+    );
     let unread = Command::Refuse(Refusal { reason: R::Undecodable, detail: "no known schema".into() });
     check("poison", world.decide(Some(&set), &unread), Rejected, R::Undecodable, None);
 }
@@ -175,14 +233,30 @@ fn recognition() {
     let mut world = with_tenant();
     let here = |key, mac| propose(request("read"), identity(key, mac), Placement::Right);
     let first = world.seq;
-    check("new", world.apply(Some(&set), &here(1, 1)), AnswerKind::Decided, ReasonCode::Permitted, Some(Outcome::Permit));
+    check(
+        "new",
+        world.apply(Some(&set), &here(1, 1)),
+        AnswerKind::Decided,
+        ReasonCode::Permitted,
+        Some(Outcome::Permit),
+    );
     assert_eq!(world.apply(Some(&set), &here(1, 1)), Decision::Repeat { seq: first }, "the same body again");
     let conflict = world.seq;
     check("another body", world.apply(Some(&set), &here(1, 2)), AnswerKind::Conflicted, ReasonCode::Conflict, None);
-    assert_eq!(world.apply(Some(&set), &here(1, 2)), Decision::Repeat { seq: conflict }, "a conflict is recorded once for an id and body");
+    assert_eq!(
+        world.apply(Some(&set), &here(1, 2)),
+        Decision::Repeat { seq: conflict },
+        "a conflict is recorded once for an id and body"
+    );
     assert_eq!(world.apply(Some(&set), &here(1, 1)), Decision::Repeat { seq: first }, "the first body keeps the id");
     check("a third body", world.apply(Some(&set), &here(1, 3)), AnswerKind::Conflicted, ReasonCode::Conflict, None);
-    check("another id", world.apply(Some(&set), &here(2, 1)), AnswerKind::Decided, ReasonCode::Permitted, Some(Outcome::Permit));
+    check(
+        "another id",
+        world.apply(Some(&set), &here(2, 1)),
+        AnswerKind::Decided,
+        ReasonCode::Permitted,
+        Some(Outcome::Permit),
+    );
     // A repeat of a refused request gets the refusal, even when it would be accepted by now.
     let mut refused = request("read");
     refused.tenant = Tenant::new("later").unwrap();
@@ -202,8 +276,18 @@ fn placement() {
     let astray = |mac, placement| propose(request("read"), identity(1, mac), placement);
     let elsewhere = Placement::Elsewhere { partition: 3 };
     let forwarded = world.seq;
-    check("astray", world.apply(Some(&set), &astray(1, elsewhere)), AnswerKind::Rerouted { partition: 3 }, ReasonCode::Rerouted, None);
-    assert_eq!(world.apply(Some(&set), &astray(1, elsewhere)), Decision::Repeat { seq: forwarded }, "it is forwarded once");
+    check(
+        "astray",
+        world.apply(Some(&set), &astray(1, elsewhere)),
+        AnswerKind::Rerouted { partition: 3 },
+        ReasonCode::Rerouted,
+        None,
+    );
+    assert_eq!(
+        world.apply(Some(&set), &astray(1, elsewhere)),
+        Decision::Repeat { seq: forwarded },
+        "it is forwarded once"
+    );
     check(
         "another body under the id is for the right partition to judge",
         world.apply(Some(&set), &astray(2, elsewhere)),
@@ -228,10 +312,16 @@ fn commands() {
     assert!(refused(&world.decide(None, &publish(1, 3))), "a chunk of another size of bundle");
     assert!(refused(&world.decide(None, &activate(2, Ok(Mode::Strict)))), "half a bundle");
     assert!(!refused(&world.apply(None, &publish(1, 2))));
-    assert!(refused(&world.decide(None, &activate(2, Err("policies.cedar:3: no such action".into())))), "a broken bundle");
+    assert!(
+        refused(&world.decide(None, &activate(2, Err("policies.cedar:3: no such action".into())))),
+        "a broken bundle"
+    );
     assert!(!refused(&world.apply(None, &activate(2, Ok(Mode::Paranoid)))));
     assert!(matches!(world.records.get(&Key::ActivePolicy), Some(Record::ActivePolicy { mode: Mode::Paranoid, .. })));
-    assert!(matches!(world.decide(None, &activate(2, Ok(Mode::Paranoid))), Decision::Repeat { .. }), "the same command again");
+    assert!(
+        matches!(world.decide(None, &activate(2, Ok(Mode::Paranoid))), Decision::Repeat { .. }),
+        "the same command again"
+    );
     let tenant = |id| Command::CreateTenant { command_id: [id; 16], tenant: Tenant::new("acme").unwrap() };
     assert!(!refused(&world.apply(None, &tenant(3))));
     assert!(matches!(world.decide(None, &tenant(3)), Decision::Repeat { .. }));
@@ -239,7 +329,7 @@ fn commands() {
     let mark = |id| Command::MarkDeadLetter { command_id: [id; 16], position: 4, mark: DeadLetterMark::Discarded };
     assert!(!refused(&world.apply(None, &mark(5))));
     assert!(refused(&world.decide(None, &mark(6))), "dealt with already");
-    assert!(refused(&world.decide(None, &Command::UnreadableCommand { detail: "no command".into() })));
+    assert!(refused(&world.decide(None, &Command::Unreadable { detail: "no command".into() })));
 }
 
 #[test]

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use domain::ids::{Action, ActorId, RequestId, SubjectId, Tenant, Word};
 use domain::request::{
-    Actor, ActorKind, Amount, Approval, ContextValue, IdType, LegalBasis, Principal, Request,
-    Resource, Risk, RiskClass, RiskDimensions, Subject,
+    Actor, ActorKind, Amount, Approval, ContextValue, IdType, LegalBasis, Principal, Request, Resource, Risk,
+    RiskClass, RiskDimensions, Subject,
 };
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
@@ -29,55 +29,23 @@ fn actor_id() -> impl Strategy<Value = ActorId> {
 }
 
 fn kind() -> impl Strategy<Value = ActorKind> {
-    prop_oneof![
-        Just(ActorKind::Person),
-        Just(ActorKind::Agent),
-        Just(ActorKind::Model),
-        Just(ActorKind::System)
-    ]
+    prop_oneof![Just(ActorKind::Person), Just(ActorKind::Agent), Just(ActorKind::Model), Just(ActorKind::System)]
 }
 
 fn actor() -> impl Strategy<Value = Actor> {
-    let principal =
-        (actor_id(), kind(), 1..=u8::MAX).prop_map(|(id, kind, delegation_depth)| Principal {
-            id,
-            kind,
-            delegation_depth,
-        });
-    (
-        actor_id(),
-        kind(),
-        option::of("[ -~]{1,20}"),
-        words(),
-        option::of(principal),
-    )
-        .prop_map(|(id, kind, model, roles, on_behalf_of)| Actor {
-            id,
-            kind,
-            model,
-            roles,
-            on_behalf_of,
-        })
+    let principal = (actor_id(), kind(), 1..=u8::MAX).prop_map(|(id, kind, delegation_depth)| Principal {
+        id,
+        kind,
+        delegation_depth,
+    });
+    (actor_id(), kind(), option::of("[ -~]{1,20}"), words(), option::of(principal))
+        .prop_map(|(id, kind, model, roles, on_behalf_of)| Actor { id, kind, model, roles, on_behalf_of })
 }
 
 fn risk() -> impl Strategy<Value = Risk> {
     let dimensions = proptest::array::uniform6(0..=100_u8).prop_map(
-        |[
-            security,
-            privacy,
-            compliance,
-            operational,
-            reputational,
-            financial,
-        ]| {
-            Risk::Dimensions(RiskDimensions {
-                security,
-                privacy,
-                compliance,
-                operational,
-                reputational,
-                financial,
-            })
+        |[security, privacy, compliance, operational, reputational, financial]| {
+            Risk::Dimensions(RiskDimensions { security, privacy, compliance, operational, reputational, financial })
         },
     );
     prop_oneof![(0..=100_u8).prop_map(Risk::Score), dimensions]
@@ -103,35 +71,15 @@ fn subjects() -> impl Strategy<Value = Vec<Subject>> {
         Just(IdType::National),
         Just(IdType::Other)
     ];
-    let subject = (
-        id_type,
-        "[^\\p{Cc}]{1,20}",
-        word(),
-        btree_map(word(), text(), 0..4),
-    )
-        .prop_map(|(id_type, id, role, fields)| Subject {
-            id_type,
-            id: SubjectId::new(id).unwrap(),
-            role,
-            fields,
-        });
+    let subject = (id_type, "[^\\p{Cc}]{1,20}", word(), btree_map(word(), text(), 0..4))
+        .prop_map(|(id_type, id, role, fields)| Subject { id_type, id: SubjectId::new(id).unwrap(), role, fields });
     vec(subject, 0..4).prop_map(|subjects| {
         let mut seen = BTreeSet::new();
-        subjects
-            .into_iter()
-            .filter(|subject| seen.insert((subject.id_type, subject.id.clone())))
-            .collect()
+        subjects.into_iter().filter(|subject| seen.insert((subject.id_type, subject.id.clone()))).collect()
     })
 }
 
-fn closed() -> impl Strategy<
-    Value = (
-        RiskClass,
-        Option<LegalBasis>,
-        Option<Amount>,
-        Option<Approval>,
-    ),
-> {
+fn closed() -> impl Strategy<Value = (RiskClass, Option<LegalBasis>, Option<Amount>, Option<Approval>)> {
     let class = prop_oneof![
         Just(RiskClass::Unknown),
         Just(RiskClass::Minimal),
@@ -147,77 +95,45 @@ fn closed() -> impl Strategy<
         Just(LegalBasis::PublicTask),
         Just(LegalBasis::LegitimateInterests)
     ];
-    let amount = (0..=i64::MAX, "[A-Z]{3}").prop_map(|(minor_units, code)| Amount {
-        minor_units,
-        currency: code.as_bytes().try_into().unwrap(),
-    });
+    let amount = (0..=i64::MAX, "[A-Z]{3}")
+        .prop_map(|(minor_units, code)| Amount { minor_units, currency: code.as_bytes().try_into().unwrap() });
     let approval = any::<[u8; 16]>().prop_map(|event_id| Approval { event_id });
-    (
-        class,
-        option::of(basis),
-        option::of(amount),
-        option::of(approval),
-    )
+    (class, option::of(basis), option::of(amount), option::of(approval))
 }
 
 /// Valid requests.
 pub fn request() -> impl Strategy<Value = Request> {
     let names = ("[a-z0-9_-]{1,10}", "[!-~]{1,20}", "[a-zA-Z0-9_.:/-]{1,12}");
     let resource = (word(), "[ -~]{1,20}").prop_map(|(kind, id)| Resource { kind, id });
-    let what = (
-        option::of(word()),
-        option::of(resource),
-        option::of(text()),
-        words(),
-        option::of(word()),
-    );
-    let how = (
-        option::of(risk()),
-        option::of(0..=100_u8),
-        option::of(word()),
-        closed(),
-    );
-    (
-        names,
-        actor(),
-        what,
-        how,
-        context(),
-        subjects(),
-        any::<i64>(),
+    let what = (option::of(word()), option::of(resource), option::of(text()), words(), option::of(word()));
+    let how = (option::of(risk()), option::of(0..=100_u8), option::of(word()), closed());
+    (names, actor(), what, how, context(), subjects(), any::<i64>()).prop_map(
+        |(names, actor, what, how, context, subjects, occurred_at_us)| {
+            let (tool, resource, intent, data_classes, practice) = what;
+            let (risk, confidence_percent, purpose, (risk_class, legal_basis, amount, approval)) = how;
+            Request {
+                tenant: Tenant::new(names.0).unwrap(),
+                request_id: RequestId::new(names.1).unwrap(),
+                actor,
+                action: Action::new(names.2).unwrap(),
+                tool,
+                resource,
+                intent,
+                data_classes,
+                practice,
+                risk_class,
+                risk,
+                confidence_percent,
+                amount,
+                purpose,
+                legal_basis,
+                approval,
+                context,
+                subjects,
+                occurred_at_us,
+            }
+        },
     )
-        .prop_map(
-            |(names, actor, what, how, context, subjects, occurred_at_us)| {
-                let (tool, resource, intent, data_classes, practice) = what;
-                let (
-                    risk,
-                    confidence_percent,
-                    purpose,
-                    (risk_class, legal_basis, amount, approval),
-                ) = how;
-                Request {
-                    tenant: Tenant::new(names.0).unwrap(),
-                    request_id: RequestId::new(names.1).unwrap(),
-                    actor,
-                    action: Action::new(names.2).unwrap(),
-                    tool,
-                    resource,
-                    intent,
-                    data_classes,
-                    practice,
-                    risk_class,
-                    risk,
-                    confidence_percent,
-                    amount,
-                    purpose,
-                    legal_basis,
-                    approval,
-                    context,
-                    subjects,
-                    occurred_at_us,
-                }
-            },
-        )
 }
 
 /// A request that uses every field, with values that can be told from each other.
@@ -228,10 +144,7 @@ pub fn full() -> Request {
         id_type,
         id: SubjectId::new(id).unwrap(),
         role: word(role),
-        fields: fields
-            .iter()
-            .map(|(name, value)| (word(name), (*value).to_owned()))
-            .collect(),
+        fields: fields.iter().map(|(name, value)| (word(name), (*value).to_owned())).collect(),
     };
     Request {
         tenant: Tenant::new("acme").unwrap(),
@@ -249,10 +162,7 @@ pub fn full() -> Request {
         },
         action: Action::new("send_money").unwrap(),
         tool: Some(word("bank")),
-        resource: Some(Resource {
-            kind: word("account"),
-            id: "DE02 1203".into(),
-        }),
+        resource: Some(Resource { kind: word("account"), id: "DE02 1203".into() }),
         intent: Some("pay the invoice\nof March".into()),
         data_classes: words(&["financial", "personal"]),
         practice: Some(word("social_scoring")),
@@ -266,24 +176,15 @@ pub fn full() -> Request {
             financial: 100,
         })),
         confidence_percent: Some(97),
-        amount: Some(Amount {
-            minor_units: 129_900,
-            currency: *b"EUR",
-        }),
+        amount: Some(Amount { minor_units: 129_900, currency: *b"EUR" }),
         purpose: Some(word("invoicing")),
         legal_basis: Some(LegalBasis::LegalObligation),
         approval: Some(Approval { event_id: [7; 16] }),
         context: BTreeMap::from([
             (word("attempt"), ContextValue::Long(-3)),
-            (
-                word("channel"),
-                ContextValue::Text("böse Zeichen: € 𝄞".into()),
-            ),
+            (word("channel"), ContextValue::Text("böse Zeichen: € 𝄞".into())),
             (word("dry_run"), ContextValue::Bool(false)),
-            (
-                word("tags"),
-                ContextValue::Set(["b".to_owned(), "a".to_owned()].into()),
-            ),
+            (word("tags"), ContextValue::Set(["b".to_owned(), "a".to_owned()].into())),
         ]),
         subjects: vec![
             subject(

@@ -11,13 +11,7 @@ use crate::generate::{full, minimal, request};
 fn dump(request: &Request) -> String {
     let mut facts = format!("{:?}", request.facts(0, false));
     facts.push_str(request.request_id.as_str());
-    facts.push_str(
-        request
-            .actor
-            .on_behalf_of
-            .as_ref()
-            .map_or("", |principal| principal.id.as_str()),
-    );
+    facts.push_str(request.actor.on_behalf_of.as_ref().map_or("", |principal| principal.id.as_str()));
     for subject in &request.subjects {
         facts.push_str(subject.id.as_str());
         facts.push_str(subject.role.as_str());
@@ -43,13 +37,9 @@ fn with_canaries(mut request: Request) -> (Request, Vec<String>) {
         canaries.push(subject.id.to_string());
         let fields = std::mem::take(&mut subject.fields);
         for (place, _) in fields.into_iter().enumerate() {
-            let (name, value) = (
-                format!("canary-name-{position}-{place}-"),
-                format!("canary-value-{position}-{place}-"),
-            );
-            subject
-                .fields
-                .insert(Word::new(&*name).unwrap(), value.clone());
+            let (name, value) =
+                (format!("canary-name-{position}-{place}-"), format!("canary-value-{position}-{place}-"));
+            subject.fields.insert(Word::new(&*name).unwrap(), value.clone());
             canaries.extend([name, value]);
         }
     }
@@ -106,39 +96,16 @@ fn agents_keep_their_ids() {
 fn wrong_parts_are_refused() {
     type Change = fn(&mut Vec<PersonalPart>);
     let cases: [(Change, JoinFault); 8] = [
+        (|parts| drop(parts.remove(0)), JoinFault::Missing(PersonRole::Actor)),
+        (|parts| drop(parts.remove(1)), JoinFault::Missing(PersonRole::OnBehalfOf)),
+        (|parts| drop(parts.remove(3)), JoinFault::Missing(PersonRole::Subject(1))),
+        (|parts| parts.push(parts[2].clone()), JoinFault::Doubled(PersonRole::Subject(0))),
         (
-            |parts| drop(parts.remove(0)),
-            JoinFault::Missing(PersonRole::Actor),
-        ),
-        (
-            |parts| drop(parts.remove(1)),
-            JoinFault::Missing(PersonRole::OnBehalfOf),
-        ),
-        (
-            |parts| drop(parts.remove(3)),
-            JoinFault::Missing(PersonRole::Subject(1)),
-        ),
-        (
-            |parts| parts.push(parts[2].clone()),
-            JoinFault::Doubled(PersonRole::Subject(0)),
-        ),
-        (
-            |parts| {
-                parts.push(PersonalPart {
-                    role: PersonRole::Subject(2),
-                    ..parts[2].clone()
-                })
-            },
+            |parts| parts.push(PersonalPart { role: PersonRole::Subject(2), ..parts[2].clone() }),
             JoinFault::Unexpected(PersonRole::Subject(2)),
         ),
-        (
-            |parts| parts[2].id_type = IdType::Phone,
-            JoinFault::IdType(PersonRole::Subject(0)),
-        ),
-        (
-            |parts| parts[0].id = "someone@example.org".into(),
-            JoinFault::Name(PersonRole::Actor),
-        ),
+        (|parts| parts[2].id_type = IdType::Phone, JoinFault::IdType(PersonRole::Subject(0))),
+        (|parts| parts[0].id = "someone@example.org".into(), JoinFault::Name(PersonRole::Actor)),
         (
             |parts| drop(parts[3].fields.insert("no word".into(), String::new())),
             JoinFault::Name(PersonRole::Subject(1)),
@@ -161,62 +128,22 @@ fn faults_name_path_and_code() {
         (0..count).map(|n| Word::new(format!("w{n}")).unwrap())
     }
     let cases: [(Change, &str, &str); 26] = [
-        (
-            |r| r.actor.model = Some(String::new()),
-            "actor.model",
-            "empty",
-        ),
-        (
-            |r| r.actor.model = Some(long(limits::MODEL_BYTES_MAX + 1)),
-            "actor.model",
-            "too_long",
-        ),
-        (
-            |r| r.actor.model = Some("a\nb".into()),
-            "actor.model",
-            "control_character",
-        ),
-        (
-            |r| r.actor.roles = many(limits::ROLES_MAX + 1).collect(),
-            "actor.roles",
-            "too_many",
-        ),
+        (|r| r.actor.model = Some(String::new()), "actor.model", "empty"),
+        (|r| r.actor.model = Some(long(limits::MODEL_BYTES_MAX + 1)), "actor.model", "too_long"),
+        (|r| r.actor.model = Some("a\nb".into()), "actor.model", "control_character"),
+        (|r| r.actor.roles = many(limits::ROLES_MAX + 1).collect(), "actor.roles", "too_many"),
         (
             |r| r.actor.on_behalf_of.as_mut().unwrap().delegation_depth = 0,
             "actor.on_behalf_of.delegation_depth",
             "out_of_range",
         ),
-        (
-            |r| r.resource.as_mut().unwrap().id = String::new(),
-            "resource.id",
-            "empty",
-        ),
-        (
-            |r| r.resource.as_mut().unwrap().id = long(limits::RESOURCE_ID_BYTES_MAX + 1),
-            "resource.id",
-            "too_long",
-        ),
+        (|r| r.resource.as_mut().unwrap().id = String::new(), "resource.id", "empty"),
+        (|r| r.resource.as_mut().unwrap().id = long(limits::RESOURCE_ID_BYTES_MAX + 1), "resource.id", "too_long"),
         (|r| r.intent = Some(String::new()), "intent", "empty"),
-        (
-            |r| r.intent = Some(long(limits::INTENT_BYTES_MAX + 1)),
-            "intent",
-            "too_long",
-        ),
-        (
-            |r| r.intent = Some("a\u{7}".into()),
-            "intent",
-            "control_character",
-        ),
-        (
-            |r| r.data_classes = many(limits::DATA_CLASSES_MAX + 1).collect(),
-            "data_classes",
-            "too_many",
-        ),
-        (
-            |r| r.risk = Some(Risk::Score(101)),
-            "risk.score",
-            "out_of_range",
-        ),
+        (|r| r.intent = Some(long(limits::INTENT_BYTES_MAX + 1)), "intent", "too_long"),
+        (|r| r.intent = Some("a\u{7}".into()), "intent", "control_character"),
+        (|r| r.data_classes = many(limits::DATA_CLASSES_MAX + 1).collect(), "data_classes", "too_many"),
+        (|r| r.risk = Some(Risk::Score(101)), "risk.score", "out_of_range"),
         (
             |r| {
                 r.risk = Some(Risk::Dimensions(RiskDimensions {
@@ -231,68 +158,35 @@ fn faults_name_path_and_code() {
             "risk.reputational",
             "out_of_range",
         ),
+        (|r| r.confidence_percent = Some(101), "confidence_percent", "out_of_range"),
+        (|r| r.amount.as_mut().unwrap().minor_units = -1, "amount.minor_units", "out_of_range"),
+        (|r| r.amount.as_mut().unwrap().currency = *b"eur", "amount.currency", "bad_currency"),
         (
-            |r| r.confidence_percent = Some(101),
-            "confidence_percent",
-            "out_of_range",
-        ),
-        (
-            |r| r.amount.as_mut().unwrap().minor_units = -1,
-            "amount.minor_units",
-            "out_of_range",
-        ),
-        (
-            |r| r.amount.as_mut().unwrap().currency = *b"eur",
-            "amount.currency",
-            "bad_currency",
-        ),
-        (
-            |r| {
-                r.context = many(limits::CONTEXT_MAX + 1)
-                    .map(|key| (key, ContextValue::Bool(true)))
-                    .collect()
-            },
+            |r| r.context = many(limits::CONTEXT_MAX + 1).map(|key| (key, ContextValue::Bool(true))).collect(),
             "context",
             "too_many",
         ),
+        (|r| drop(r.context.insert(Word::new("k").unwrap(), ContextValue::Text(String::new()))), "context.k", "empty"),
         (
             |r| {
                 drop(
                     r.context
-                        .insert(Word::new("k").unwrap(), ContextValue::Text(String::new())),
+                        .insert(Word::new("k").unwrap(), ContextValue::Text(long(limits::CONTEXT_TEXT_BYTES_MAX + 1))),
                 )
-            },
-            "context.k",
-            "empty",
-        ),
-        (
-            |r| {
-                drop(r.context.insert(
-                    Word::new("k").unwrap(),
-                    ContextValue::Text(long(limits::CONTEXT_TEXT_BYTES_MAX + 1)),
-                ))
             },
             "context.k",
             "too_long",
         ),
         (
             |r| {
-                let set = many(limits::CONTEXT_SET_MAX + 1)
-                    .map(|word| word.to_string())
-                    .collect();
-                r.context
-                    .insert(Word::new("k").unwrap(), ContextValue::Set(set));
+                let set = many(limits::CONTEXT_SET_MAX + 1).map(|word| word.to_string()).collect();
+                r.context.insert(Word::new("k").unwrap(), ContextValue::Set(set));
             },
             "context.k",
             "too_many",
         ),
         (
-            |r| {
-                drop(r.context.insert(
-                    Word::new("k").unwrap(),
-                    ContextValue::Set(["a".into(), "\0".into()].into()),
-                ))
-            },
+            |r| drop(r.context.insert(Word::new("k").unwrap(), ContextValue::Set(["a".into(), "\0".into()].into()))),
             "context.k[0]",
             "control_character",
         ),
@@ -300,46 +194,26 @@ fn faults_name_path_and_code() {
             |r| {
                 let subject = r.subjects[1].clone();
                 r.subjects = (0..=limits::SUBJECTS_MAX)
-                    .map(|n| Subject {
-                        id: SubjectId::new(n.to_string()).unwrap(),
-                        ..subject.clone()
-                    })
+                    .map(|n| Subject { id: SubjectId::new(n.to_string()).unwrap(), ..subject.clone() })
                     .collect();
             },
             "subjects",
             "too_many",
         ),
+        (|r| r.subjects.push(r.subjects[0].clone()), "subjects[2]", "duplicate"),
         (
-            |r| r.subjects.push(r.subjects[0].clone()),
-            "subjects[2]",
-            "duplicate",
-        ),
-        (
-            |r| {
-                r.subjects[1].fields = many(limits::SUBJECT_FIELDS_MAX + 1)
-                    .map(|name| (name, "x".into()))
-                    .collect()
-            },
+            |r| r.subjects[1].fields = many(limits::SUBJECT_FIELDS_MAX + 1).map(|name| (name, "x".into())).collect(),
             "subjects[1].fields",
             "too_many",
         ),
         (
-            |r| {
-                drop(
-                    r.subjects[0]
-                        .fields
-                        .insert(Word::new("phone").unwrap(), String::new()),
-                )
-            },
+            |r| drop(r.subjects[0].fields.insert(Word::new("phone").unwrap(), String::new())),
             "subjects[0].fields[1]",
             "empty",
         ),
         (
             |r| {
-                drop(r.subjects[0].fields.insert(
-                    Word::new("name").unwrap(),
-                    long(limits::SUBJECT_FIELD_BYTES_MAX + 1),
-                ))
+                drop(r.subjects[0].fields.insert(Word::new("name").unwrap(), long(limits::SUBJECT_FIELD_BYTES_MAX + 1)))
             },
             "subjects[0].fields[0]",
             "too_long",
@@ -350,13 +224,7 @@ fn faults_name_path_and_code() {
         assert_eq!(request.validate(), Ok(()));
         change(&mut request);
         let faults = request.validate().unwrap_err();
-        assert_eq!(
-            faults
-                .iter()
-                .map(|fault| (fault.path.as_str(), fault.code))
-                .collect::<Vec<_>>(),
-            [(path, code)]
-        );
+        assert_eq!(faults.iter().map(|fault| (fault.path.as_str(), fault.code)).collect::<Vec<_>>(), [(path, code)]);
     }
 }
 
@@ -365,16 +233,11 @@ fn all_faults_are_told_without_values() {
     let mut request = full();
     request.intent = Some("secret\u{1}".into());
     request.confidence_percent = Some(200);
-    request.subjects[0]
-        .fields
-        .insert(Word::new("secretname").unwrap(), "secret\u{1}".into());
+    request.subjects[0].fields.insert(Word::new("secretname").unwrap(), "secret\u{1}".into());
     let faults = request.validate().unwrap_err();
     assert_eq!(faults.len(), 3);
     assert!(
-        faults
-            .iter()
-            .all(|FieldFault { path, message, .. }| !path.contains("secret")
-                && !message.contains("secret")),
+        faults.iter().all(|FieldFault { path, message, .. }| !path.contains("secret") && !message.contains("secret")),
         "{faults:?}"
     );
 }
@@ -384,12 +247,7 @@ fn limits_themselves_are_allowed() {
     let mut request = full();
     request.intent = Some("x".repeat(limits::INTENT_BYTES_MAX));
     request.subjects[0].fields = (0..limits::SUBJECT_FIELDS_MAX)
-        .map(|n| {
-            (
-                Word::new(n.to_string()).unwrap(),
-                "x".repeat(limits::SUBJECT_FIELD_BYTES_MAX),
-            )
-        })
+        .map(|n| (Word::new(n.to_string()).unwrap(), "x".repeat(limits::SUBJECT_FIELD_BYTES_MAX)))
         .collect();
     request.risk = Some(Risk::Score(100));
     assert_eq!(request.validate(), Ok(()));
@@ -400,43 +258,20 @@ fn facts_say_what_the_request_says() {
     let request = full();
     let facts = request.facts(42, true);
     assert_eq!(
-        (
-            facts.tenant.as_str(),
-            facts.actor.id.as_str(),
-            facts.action.as_str()
-        ),
+        (facts.tenant.as_str(), facts.actor.id.as_str(), facts.action.as_str()),
         ("acme", "personnel-4711", "send_money")
     );
     assert_eq!(
-        (
-            facts.actor.delegation_depth,
-            facts.subject_count,
-            facts.recorded_at_us,
-            facts.approved
-        ),
+        (facts.actor.delegation_depth, facts.subject_count, facts.recorded_at_us, facts.approved),
         (2, 2, 42, true)
     );
-    assert_eq!(
-        (facts.risk_score, facts.confidence_percent, facts.risk_class),
-        (Some(33), Some(97), RiskClass::High)
-    );
-    assert_eq!(
-        facts.actor.roles,
-        ["clerk", "payments"].map(String::from).into()
-    );
-    assert_eq!(
-        facts.data_classes,
-        ["financial", "personal"].map(String::from).into()
-    );
+    assert_eq!((facts.risk_score, facts.confidence_percent, facts.risk_class), (Some(33), Some(97), RiskClass::High));
+    assert_eq!(facts.actor.roles, ["clerk", "payments"].map(String::from).into());
+    assert_eq!(facts.data_classes, ["financial", "personal"].map(String::from).into());
     assert_eq!(facts.context["attempt"], ContextValue::Long(-3));
     let plain = minimal().facts(0, false);
     assert_eq!(
-        (
-            plain.actor.delegation_depth,
-            plain.subject_count,
-            plain.risk_score,
-            plain.approved
-        ),
+        (plain.actor.delegation_depth, plain.subject_count, plain.risk_score, plain.approved),
         (0, 0, None, false)
     );
 }

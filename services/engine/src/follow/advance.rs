@@ -68,10 +68,9 @@ impl fmt::Display for Halt {
                 f,
                 "FORKED at position {at}: {refused}; history was lost or rewritten, keep the log as evidence and restore a backup"
             ),
-            Halt::Undecodable { at, refused } => write!(
-                f,
-                "UNDECODABLE at position {at}: {refused}; a newer version wrote this log, use that one"
-            ),
+            Halt::Undecodable { at, refused } => {
+                write!(f, "UNDECODABLE at position {at}: {refused}; a newer version wrote this log, use that one")
+            }
             Halt::Foreign { found, expected } => write!(
                 f,
                 "read models are of ledger {} (chain epoch {}), not of ledger {} (chain epoch {}); rebuild them, or restore \
@@ -100,27 +99,15 @@ pub fn advance(
 ) -> Result<Advanced, Error> {
     let partition = cursor.head.chain.partition;
     let tail = log.tail(Topic::Ledger, partition)?;
-    let mut step = Advanced {
-        cursor: cursor.clone(),
-        frames: 0,
-        events: 0,
-        tail,
-        halt: None,
-    };
+    let mut step = Advanced { cursor: cursor.clone(), frames: 0, events: 0, tail, halt: None };
     if tail < cursor.position {
-        step.halt = Some(Halt::Truncated {
-            position: cursor.position,
-            tail,
-        });
+        step.halt = Some(Halt::Truncated { position: cursor.position, tail });
         return Ok(step);
     }
     if tail == cursor.position {
         return Ok(step);
     }
-    let limit = ReadLimit {
-        records: settings.read_frames_max,
-        bytes: settings.read_bytes_max,
-    };
+    let limit = ReadLimit { records: settings.read_frames_max, bytes: settings.read_bytes_max };
     let records = log.read(Topic::Ledger, partition, cursor.position, limit)?;
     let mut batch = Batch::new(kv);
     for record in &records {
@@ -131,11 +118,7 @@ pub fn advance(
     }
     if step.cursor != *cursor {
         for follower in followers {
-            batch.put(
-                Space::Cursors,
-                cursor::key(partition, follower.name()),
-                step.cursor.encode(),
-            );
+            batch.put(Space::Cursors, cursor::key(partition, follower.name()), step.cursor.encode());
         }
         kv.write(batch.into_writes())?;
     }
@@ -165,9 +148,7 @@ fn take(
         cursor.recorded_at_us = last.body.recorded_at_us;
     }
     step.frames = step.frames.saturating_add(1);
-    step.events = step
-        .events
-        .saturating_add(u64::try_from(accepted.events.len()).unwrap_or(u64::MAX));
+    step.events = step.events.saturating_add(u64::try_from(accepted.events.len()).unwrap_or(u64::MAX));
     cursor.head = accepted.head;
     pass(cursor, record);
     Ok(())
@@ -224,10 +205,7 @@ pub(super) fn stands_on(cursor: &Cursor, log: &dyn LogReader) -> Result<bool, Er
     let Some(at) = cursor.last_frame else {
         return Ok(cursor.head.next_seq == 0);
     };
-    let limit = ReadLimit {
-        records: 1,
-        bytes: 0,
-    };
+    let limit = ReadLimit { records: 1, bytes: 0 };
     let found = log.read(Topic::Ledger, cursor.head.chain.partition, at, limit)?;
     Ok(found
         .first()

@@ -18,11 +18,7 @@ pub struct Batch<'a> {
 impl<'a> Batch<'a> {
     /// Nothing yet, on top of `kv`.
     pub fn new(kv: &'a dyn Kv) -> Self {
-        Batch {
-            kv,
-            pending: BTreeMap::new(),
-            size: 0,
-        }
+        Batch { kv, pending: BTreeMap::new(), size: 0 }
     }
 
     /// The value of a key, with what was gathered.
@@ -77,23 +73,16 @@ impl<'a> Batch<'a> {
     ///
     /// # Errors
     /// [`kv::Error`].
-    pub fn scan(
-        &self,
-        space: Space,
-        from: &[u8],
-        to: &[u8],
-        limit: usize,
-    ) -> Result<Vec<Entry>, kv::Error> {
+    pub fn scan(&self, space: Space, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Entry>, kv::Error> {
         if from >= to {
             return Ok(Vec::new());
         }
         let range = (Bound::Included(from), Bound::Excluded(to));
-        let pending: Vec<_> = self.pending.get(&space).into_iter().flat_map(|keys| keys.range::<[u8], _>(range)).collect();
+        let pending: Vec<_> =
+            self.pending.get(&space).into_iter().flat_map(|keys| keys.range::<[u8], _>(range)).collect();
         // Each gathered removal hides at most one stored entry.
         let hidden = pending.iter().filter(|(_, value)| value.is_none()).count();
-        let stored = self
-            .kv
-            .scan(space, from, to, limit.saturating_add(hidden), false)?;
+        let stored = self.kv.scan(space, from, to, limit.saturating_add(hidden), false)?;
         let mut merged: BTreeMap<Vec<u8>, Vec<u8>> = stored.into_iter().collect();
         for (key, value) in pending {
             match value {
@@ -130,14 +119,10 @@ mod tests {
     use crate::kv::memory::MemoryKv;
 
     fn keys(batch: &Batch<'_>, from: &str, to: &str, limit: usize) -> String {
-        let found = batch
-            .scan(Space::Statistics, from.as_bytes(), to.as_bytes(), limit)
-            .unwrap();
+        let found = batch.scan(Space::Statistics, from.as_bytes(), to.as_bytes(), limit).unwrap();
         let shown: Vec<String> = found
             .iter()
-            .map(|(key, value)| {
-                String::from_utf8_lossy(key).into_owned() + &String::from_utf8_lossy(value)
-            })
+            .map(|(key, value)| String::from_utf8_lossy(key).into_owned() + &String::from_utf8_lossy(value))
             .collect();
         shown.join(" ")
     }
@@ -152,20 +137,15 @@ mod tests {
         batch.put(Space::Statistics, b"bb".to_vec(), b"1".to_vec());
         batch.delete(Space::Statistics, b"a".to_vec());
         batch.put(Space::Requests, b"c".to_vec(), b"9".to_vec());
-        for (from, to, limit, expected) in [
-            ("a", "z", 9, "b1 bb1 c0 d0"),
-            ("a", "z", 1, "b1"),
-            ("b", "c", 9, "b1 bb1"),
-            ("c", "b", 9, ""),
-        ] {
+        for (from, to, limit, expected) in
+            [("a", "z", 9, "b1 bb1 c0 d0"), ("a", "z", 1, "b1"), ("b", "c", 9, "b1 bb1"), ("c", "b", 9, "")]
+        {
             assert_eq!(keys(&batch, from, to, limit), expected, "{from}..{to}");
         }
         assert_eq!(batch.get(Space::Statistics, b"a").unwrap(), None);
         assert_eq!(batch.get(Space::Statistics, b"d").unwrap(), Some(b"0".to_vec()));
         assert_eq!(batch.size(), 2 + 3 + 1 + 2);
-        batch
-            .add(Write::DeleteRange(Space::Statistics, b"bb".to_vec(), b"d".to_vec()))
-            .unwrap();
+        batch.add(Write::DeleteRange(Space::Statistics, b"bb".to_vec(), b"d".to_vec())).unwrap();
         assert_eq!(keys(&batch, "a", "z", 9), "b1 d0");
         kv.write(batch.into_writes()).unwrap();
         assert_eq!(keys(&Batch::new(&kv), "a", "z", 9), "b1 d0");

@@ -34,9 +34,7 @@ pub struct InputAccount {
 impl InputAccount {
     /// Repeats of requests that were answered before.
     pub fn duplicates(&self) -> u64 {
-        self.requests
-            .saturating_sub(self.decisions)
-            .saturating_sub(self.rejected)
+        self.requests.saturating_sub(self.decisions).saturating_sub(self.rejected)
     }
 
     /// Whether every offset is accounted for, once.
@@ -44,9 +42,7 @@ impl InputAccount {
         let range = self.to_offset.checked_sub(self.from_offset);
         let counted = self.requests.checked_add(self.non_request);
         let answered = self.decisions.checked_add(self.rejected);
-        self.breaks == 0
-            && range == counted
-            && answered.is_some_and(|answered| answered <= self.requests)
+        self.breaks == 0 && range == counted && answered.is_some_and(|answered| answered <= self.requests)
     }
 
     fn encode(&self) -> Vec<u8> {
@@ -77,11 +73,7 @@ impl InputAccount {
 }
 
 fn key(partition: u32, input_partition: u32, topic: &str) -> Vec<u8> {
-    Writer::with_capacity(8 + topic.len())
-        .u32(partition)
-        .u32(input_partition)
-        .bytes(topic.as_bytes())
-        .done()
+    Writer::with_capacity(8 + topic.len()).u32(partition).u32(input_partition).bytes(topic.as_bytes()).done()
 }
 
 /// Topic and input partition of a key.
@@ -106,10 +98,7 @@ impl Follower for Conservation {
         for range in &frame.accepted.run.inputs {
             let key = key(partition, range.partition, &range.topic);
             let mut account = match batch.get(Space::Conservation, &key)? {
-                Some(bytes) => InputAccount::decode(&bytes).ok_or(Error::Model {
-                    name: self.name(),
-                    partition,
-                })?,
+                Some(bytes) => InputAccount::decode(&bytes).ok_or(Error::Model { name: self.name(), partition })?,
                 None => InputAccount {
                     from_offset: range.from_offset,
                     to_offset: range.from_offset,

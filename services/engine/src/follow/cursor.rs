@@ -73,20 +73,14 @@ impl Cursor {
             last_frame: Some(reader.u64()?).filter(|at| *at != NO_FRAME).map(Position),
             recorded_at_us: reader.i64()?,
             appended_at_us: reader.i64()?,
-            strays: Strays {
-                harmless: reader.u64()?,
-                garbage: reader.u64()?,
-            },
+            strays: Strays { harmless: reader.u64()?, garbage: reader.u64()? },
         };
         reader.end(cursor)
     }
 }
 
 pub(super) fn key(partition: u32, name: &str) -> Vec<u8> {
-    Writer::with_capacity(4 + name.len())
-        .u32(partition)
-        .bytes(name.as_bytes())
-        .done()
+    Writer::with_capacity(4 + name.len()).u32(partition).bytes(name.as_bytes()).done()
 }
 
 /// The cursor of a follower in a partition; none when it has not begun.
@@ -95,7 +89,5 @@ pub(super) fn key(partition: u32, name: &str) -> Vec<u8> {
 /// [`Error::Kv`], or [`Error::Model`] for bytes that are no cursor.
 pub(crate) fn load(kv: &dyn Kv, partition: u32, name: &'static str) -> Result<Option<Cursor>, Error> {
     let found = kv.get(Space::Cursors, &key(partition, name))?;
-    found
-        .map(|bytes| Cursor::decode(&bytes).ok_or(Error::Model { name, partition }))
-        .transpose()
+    found.map(|bytes| Cursor::decode(&bytes).ok_or(Error::Model { name, partition })).transpose()
 }

@@ -135,11 +135,7 @@ fn first<const N: usize>(parts: &[&[u8]]) -> [u8; N] {
 
 /// The surrogate of who acts.
 pub(crate) fn acting(facts: &Facts) -> Option<[u8; 16]> {
-    facts
-        .surrogates
-        .iter()
-        .find(|(role, _)| *role == numbers::ROLE_ACTOR)
-        .map(|(_, surrogate)| *surrogate)
+    facts.surrogates.iter().find(|(role, _)| *role == numbers::ROLE_ACTOR).map(|(_, surrogate)| *surrogate)
 }
 
 impl Follower for Decisions {
@@ -157,15 +153,15 @@ impl Follower for Decisions {
             let (body, facts, outcome) = (&answer.event.body, &answer.facts, &answer.outcome);
             let marks = Marks::of(body.event_type, facts, outcome, &mut hashes).encode();
             let tenant = facts.tenant.as_str();
-            let at = Entry {
-                recorded_at_us: body.recorded_at_us,
-                partition: frame.partition,
-                seq: body.seq,
-            };
+            let at = Entry { recorded_at_us: body.recorded_at_us, partition: frame.partition, seq: body.seq };
             let mut rows = vec![
                 Stream::by_time(frame.partition),
                 Stream::by(frame.partition, BY_ACTION, &hashes.term(BY_ACTION, tenant, facts.action.as_bytes())),
-                Stream::by(frame.partition, BY_OUTCOME, &hashes.term(BY_OUTCOME, tenant, std::slice::from_ref(&outcome.outcome))),
+                Stream::by(
+                    frame.partition,
+                    BY_OUTCOME,
+                    &hashes.term(BY_OUTCOME, tenant, std::slice::from_ref(&outcome.outcome)),
+                ),
             ];
             rows.extend(acting(facts).map(|actor| Stream::by_actor(frame.partition, &actor)));
             for stream in rows {
@@ -180,11 +176,7 @@ impl Follower for Decisions {
 }
 
 fn tenant_key(partition: u32, tenant: &str) -> Vec<u8> {
-    Writer::with_capacity(5 + tenant.len())
-        .u32(partition)
-        .u8(TENANTS)
-        .bytes(tenant.as_bytes())
-        .done()
+    Writer::with_capacity(5 + tenant.len()).u32(partition).u8(TENANTS).bytes(tenant.as_bytes()).done()
 }
 
 /// At most `limit` tenants that events of `partition` name.
@@ -196,21 +188,14 @@ pub(crate) fn tenants(kv: &dyn Kv, partition: u32, limit: usize) -> Result<Vec<S
     let rows = kv.scan(Space::Decisions, &from, &after_prefix(&from), limit, false)?;
     let names = rows.iter().map(|(key, _)| {
         let name = key.get(from.len()..).and_then(|name| std::str::from_utf8(name).ok());
-        name.map(str::to_owned).ok_or(Error::Model {
-            name: NAME,
-            partition,
-        })
+        name.map(str::to_owned).ok_or(Error::Model { name: NAME, partition })
     });
     names.collect()
 }
 
 fn id_key(partition: u32, id: &EventId) -> Vec<u8> {
     let (short, _) = id.0.split_at(8);
-    Writer::with_capacity(13)
-        .u32(partition)
-        .u8(BY_ID)
-        .bytes(short)
-        .done()
+    Writer::with_capacity(13).u32(partition).u8(BY_ID).bytes(short).done()
 }
 
 /// The seq of the event in `partition` whose id begins as this one does.
@@ -223,10 +208,7 @@ pub(crate) fn find_id(kv: &dyn Kv, partition: u32, id: &EventId) -> Result<Optio
         .map(|bytes| {
             let mut reader = Reader::new(&bytes);
             let seq = reader.u64();
-            seq.and_then(|seq| reader.end(seq)).ok_or(Error::Model {
-                name: NAME,
-                partition,
-            })
+            seq.and_then(|seq| reader.end(seq)).ok_or(Error::Model { name: NAME, partition })
         })
         .transpose()
 }
@@ -262,16 +244,8 @@ impl Stream {
     }
 
     fn by(partition: u32, order: u8, term: &[u8]) -> Stream {
-        let prefix = Writer::with_capacity(29)
-            .u32(partition)
-            .u8(order)
-            .bytes(term)
-            .done();
-        Stream {
-            partition,
-            space: Space::Decisions,
-            prefix,
-        }
+        let prefix = Writer::with_capacity(29).u32(partition).u8(order).bytes(term).done();
+        Stream { partition, space: Space::Decisions, prefix }
     }
 
     fn by_time(partition: u32) -> Stream {
@@ -288,15 +262,8 @@ impl Stream {
     }
 
     fn by_actor(partition: u32, surrogate: &[u8; 16]) -> Stream {
-        let prefix = Writer::with_capacity(36)
-            .u32(partition)
-            .bytes(surrogate)
-            .done();
-        Stream {
-            partition,
-            space: Space::Actors,
-            prefix,
-        }
+        let prefix = Writer::with_capacity(36).u32(partition).bytes(surrogate).done();
+        Stream { partition, space: Space::Actors, prefix }
     }
 
     /// The key of an event of this partition.
@@ -311,11 +278,7 @@ impl Stream {
     /// Reads a row.
     pub(crate) fn read(&self, key: &[u8], value: &[u8]) -> Option<(Entry, Marks)> {
         let mut reader = Reader::new(key.strip_prefix(self.prefix.as_slice())?);
-        let entry = Entry {
-            recorded_at_us: reader.ordered_i64()?,
-            partition: self.partition,
-            seq: reader.u64()?,
-        };
+        let entry = Entry { recorded_at_us: reader.ordered_i64()?, partition: self.partition, seq: reader.u64()? };
         reader.end((entry, Marks::decode(value)?))
     }
 }
@@ -344,14 +307,10 @@ pub fn streams(partition: u32, choice: &Choice<'_>) -> Vec<Stream> {
     };
     let each = tenants.iter();
     match (choice.action, choice.outcome) {
-        (Some(action), _) => each
-            .map(|tenant| Stream::by_action(partition, tenant, action))
-            .collect(),
-        (None, Some(outcome)) => each
-            .map(|tenant| Stream::by_outcome(partition, tenant, outcome))
-            .collect(),
-        (None, None) => each
-            .flat_map(|tenant| (0..=3).map(move |outcome| Stream::by_outcome(partition, tenant, outcome)))
-            .collect(),
+        (Some(action), _) => each.map(|tenant| Stream::by_action(partition, tenant, action)).collect(),
+        (None, Some(outcome)) => each.map(|tenant| Stream::by_outcome(partition, tenant, outcome)).collect(),
+        (None, None) => {
+            each.flat_map(|tenant| (0..=3).map(move |outcome| Stream::by_outcome(partition, tenant, outcome))).collect()
+        }
     }
 }

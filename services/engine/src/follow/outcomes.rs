@@ -16,10 +16,7 @@ pub struct Outcomes;
 const NAME: &str = "outcomes";
 
 fn key(partition: u32, outcome_no: u64) -> Vec<u8> {
-    Writer::with_capacity(12)
-        .u32(partition)
-        .u64(outcome_no)
-        .done()
+    Writer::with_capacity(12).u32(partition).u64(outcome_no).done()
 }
 
 impl Follower for Outcomes {
@@ -33,10 +30,7 @@ impl Follower for Outcomes {
 
     fn follow(&self, frame: &Frame<'_>, batch: &mut Batch<'_>) -> Result<(), Error> {
         // A rerouted request carries the next number without taking it.
-        let first = frame
-            .answers
-            .iter()
-            .find(|answer| answer.event.body.event_type != event_type::REROUTED);
+        let first = frame.answers.iter().find(|answer| answer.event.body.event_type != event_type::REROUTED);
         if let Some(first) = first {
             let value = frame.accepted.run.first_seq.to_be_bytes().to_vec();
             let key = key(frame.partition, first.outcome.outcome_no);
@@ -60,10 +54,7 @@ pub(crate) fn frames_from(kv: &dyn Kv, partition: u32, from: u64, limit: usize) 
     let seqs = holds.iter().chain(&after).take(limit).map(|(_, value)| {
         let mut reader = Reader::new(value);
         let seq = reader.u64();
-        seq.and_then(|seq| reader.end(seq)).ok_or(Error::Model {
-            name: NAME,
-            partition,
-        })
+        seq.and_then(|seq| reader.end(seq)).ok_or(Error::Model { name: NAME, partition })
     });
     seqs.collect()
 }

@@ -57,7 +57,9 @@ impl Standing {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WaitError {
     /// Time was up.
-    #[error("read models stand at {stands:?} of partition {partition} and have not reached event {wanted} in time; ask again, or without waiting")]
+    #[error(
+        "read models stand at {stands:?} of partition {partition} and have not reached event {wanted} in time; ask again, or without waiting"
+    )]
     TimedOut {
         /// The partition that is behind.
         partition: u32,
@@ -131,15 +133,10 @@ impl Progress {
         let state = self.lock();
         let mut reached: BTreeMap<u32, Option<u64>> = BTreeMap::new();
         for standing in state.standings.values() {
-            let least = reached
-                .entry(standing.partition)
-                .or_insert(standing.last_seq);
+            let least = reached.entry(standing.partition).or_insert(standing.last_seq);
             *least = (*least).min(standing.last_seq);
         }
-        reached
-            .into_iter()
-            .filter_map(|(partition, seq)| Some((partition, seq?)))
-            .collect()
+        reached.into_iter().filter_map(|(partition, seq)| Some((partition, seq?))).collect()
     }
 
     /// Waits until all followers have followed event `seq` of `partition`.
@@ -153,21 +150,11 @@ impl Progress {
             if reached(&state, partition, seq)? {
                 return Ok(());
             }
-            let left = deadline.map_or(timeout, |deadline| {
-                deadline.saturating_duration_since(Instant::now())
-            });
+            let left = deadline.map_or(timeout, |deadline| deadline.saturating_duration_since(Instant::now()));
             if state.stopped || left.is_zero() {
-                return Err(WaitError::TimedOut {
-                    partition,
-                    wanted: seq,
-                    stands: least(&state, partition),
-                });
+                return Err(WaitError::TimedOut { partition, wanted: seq, stands: least(&state, partition) });
             }
-            state = self
-                .changed
-                .wait_timeout(state, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 }
@@ -188,17 +175,12 @@ fn reached(state: &State, partition: u32, seq: u64) -> Result<bool, WaitError> {
     if of(state, partition).next().is_none() {
         return Err(WaitError::UnknownPartition { partition });
     }
-    let mut behind = of(state, partition)
-        .filter(|standing| standing.last_seq.is_none_or(|last| last < seq))
-        .peekable();
+    let mut behind = of(state, partition).filter(|standing| standing.last_seq.is_none_or(|last| last < seq)).peekable();
     if behind.peek().is_none() {
         return Ok(true);
     }
     match behind.find_map(|standing| standing.halt.as_ref()) {
-        Some(halt) => Err(WaitError::Stopped {
-            partition,
-            reason: halt.to_string(),
-        }),
+        Some(halt) => Err(WaitError::Stopped { partition, reason: halt.to_string() }),
         None => Ok(false),
     }
 }

@@ -43,10 +43,7 @@ pub fn rebuild(
     while up_to.is_none_or(|seq| at.head.next_seq <= seq) {
         // Frame by frame when there is an end to meet, since a batch may go beyond it.
         let near = up_to.is_some_and(|seq| seq.saturating_sub(at.head.next_seq) < 100_000);
-        let one = Settings {
-            read_frames_max: if near { 1 } else { settings.read_frames_max },
-            ..settings.clone()
-        };
+        let one = Settings { read_frames_max: if near { 1 } else { settings.read_frames_max }, ..settings.clone() };
         let step = advance(followers, &at, log, kv, &one)?;
         if let Some(halt) = step.halt {
             return Err(Error::Halted { partition, halt });
@@ -67,11 +64,7 @@ pub fn rebuild(
 /// # Errors
 /// [`Error::Kv`].
 pub fn digest(follower: &dyn Follower, partition: u32, kv: &dyn Kv) -> Result<[u8; 32], Error> {
-    let ranges: Vec<Range> = follower
-        .spaces()
-        .iter()
-        .map(|space| Range::partition(*space, partition))
-        .collect();
+    let ranges: Vec<Range> = follower.spaces().iter().map(|space| Range::partition(*space, partition)).collect();
     Ok(store::digest(kv, &ranges, |_| false)?)
 }
 

@@ -17,10 +17,7 @@ pub struct Requests;
 const NAME: &str = "requests";
 
 fn key(partition: u32, request_key: &[u8; 32]) -> Vec<u8> {
-    Writer::with_capacity(36)
-        .u32(partition)
-        .bytes(request_key)
-        .done()
+    Writer::with_capacity(36).u32(partition).bytes(request_key).done()
 }
 
 impl Follower for Requests {
@@ -55,10 +52,7 @@ pub(crate) fn find(kv: &dyn Kv, partition: u32, request_key: &[u8; 32]) -> Resul
         .map(|bytes| {
             let mut reader = Reader::new(&bytes);
             let seq = reader.u64();
-            seq.and_then(|seq| reader.end(seq)).ok_or(Error::Model {
-                name: NAME,
-                partition,
-            })
+            seq.and_then(|seq| reader.end(seq)).ok_or(Error::Model { name: NAME, partition })
         })
         .transpose()
 }

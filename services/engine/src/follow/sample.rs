@@ -137,12 +137,8 @@ const DEDUP_US: i64 = 7 * 24 * 3_600_000_000;
 impl World {
     /// Claimed partitions without decisions.
     pub(crate) fn new(partitions: u32) -> World {
-        let deployment = Deployment {
-            ledger_id: LedgerId([7; 16]),
-            partitions,
-            routing: Routing::Actor,
-            chain_epoch: 0,
-        };
+        let deployment =
+            Deployment { ledger_id: LedgerId([7; 16]), partitions, routing: Routing::Actor, chain_epoch: 0 };
         let genesis = |chain| FoldedTo { head: Head::genesis(chain), recorded_at_us: 0, next_outcome_no: 0 };
         let mut world = World {
             log: Memory::new(partitions, Plan::default()),
@@ -221,12 +217,13 @@ impl World {
         RoutingKey::of(&tenant, &actor, Routing::Actor).partition(self.deployment.partitions)
     }
 
-    /// Commits each request in its partition, one frame a partition.
+    /// Commits each request in its partition, one frame a partition, all at one time.
     pub(crate) fn commit(&mut self, asks: &[Ask]) {
+        self.now_us += 1_000;
         for partition in 0..self.deployment.partitions {
             let here: Vec<Ask> = asks.iter().filter(|ask| self.right(ask) == partition).cloned().collect();
             if !here.is_empty() {
-                self.commit_in(partition, &here, 0);
+                self.commit_now(partition, &here, 0);
             }
         }
     }
@@ -234,6 +231,10 @@ impl World {
     /// Commits one frame, with so many repeats consumed along with it.
     pub(crate) fn commit_in(&mut self, partition: u32, asks: &[Ask], repeats: u64) {
         self.now_us += 1_000;
+        self.commit_now(partition, asks, repeats);
+    }
+
+    fn commit_now(&mut self, partition: u32, asks: &[Ask], repeats: u64) {
         let (bytes, views) = self.frame(partition, asks, repeats);
         self.store(partition, bytes);
         self.views.extend(views);
@@ -253,7 +254,8 @@ impl World {
                 builder.push(key).unwrap();
             }
             let mut salts = 0_u8;
-            let request_bytes = answer.request.as_ref().map_or(vec![1], |request| wire::encode_request(request).unwrap());
+            let request_bytes =
+                answer.request.as_ref().map_or(vec![1], |request| wire::encode_request(request).unwrap());
             let sealing = Sealing {
                 answer: &answer,
                 origin: &origin,
@@ -296,8 +298,14 @@ impl World {
         let tenant = if ask.readable { ask.tenant } else { "" };
         let organisation = self.dek(partition, tenant, [0; 16], &mut made);
         let nonce = self.draw();
-        let mut material =
-            Material { nonce, actor: [0; 16], on_behalf_of: None, subjects: Vec::new(), organisation, persons: BTreeMap::new() };
+        let mut material = Material {
+            nonce,
+            actor: [0; 16],
+            on_behalf_of: None,
+            subjects: Vec::new(),
+            organisation,
+            persons: BTreeMap::new(),
+        };
         if let Some(request) = &request {
             let index = self.secrets.index_key(&request.tenant);
             let lookup = |id_type, id: &str| owner::lookup(&index, id_type, id).unwrap();
@@ -369,8 +377,12 @@ impl World {
         let period = self.secrets.period();
         let nonce = self.draw();
         let wrapped = self.secrets.wrap(period, tenant, &dek_id, &dek, nonce).unwrap();
-        self.keep(partition, &KeyringRecord::Wrapped { dek_id, tenant: tenant.to_owned(), surrogate, class, period, wrapped });
-        let created = KeyCreated { tenant: tenant.to_owned(), surrogate, dek_id, class, period, dek_commit: dek.commit() };
+        self.keep(
+            partition,
+            &KeyringRecord::Wrapped { dek_id, tenant: tenant.to_owned(), surrogate, class, period, wrapped },
+        );
+        let created =
+            KeyCreated { tenant: tenant.to_owned(), surrogate, dek_id, class, period, dek_commit: dek.commit() };
         made.push(record::fixed(event_type::KEY_CREATED, self.now_us, created.encode().unwrap()));
         let key = SectionKey { dek_id, period, dek };
         self.deks.insert(name, key.clone());
@@ -404,7 +416,7 @@ impl World {
         let asks: Vec<Ask> = (0..=round % 4)
             .map(|n| {
                 let pick = round * 7 + n * 3;
-                let tenant = if pick % 5 == 0 { "acme" } else { "default" };
+                let tenant = if pick.is_multiple_of(5) { "acme" } else { "default" };
                 let mut ask = Ask::permit(format!("r-{round}-{n}"), tenant, actors[pick % 4], actions[pick % 5]);
                 if ask.actor.starts_with("clerk") {
                     ask.kind = ActorKind::Person;

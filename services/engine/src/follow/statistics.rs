@@ -42,26 +42,16 @@ const HOUR_US: i64 = 3_600_000_000;
 impl Statistics {
     /// With the bounds of `settings`.
     pub fn new(settings: &Settings) -> Self {
-        Statistics {
-            names_max: settings.statistics_names_max.max(1),
-            hours_max: settings.statistics_hours_max.max(1),
-        }
+        Statistics { names_max: settings.statistics_names_max.max(1), hours_max: settings.statistics_hours_max.max(1) }
     }
 }
 
 fn key(partition: u32, dimension: u8, rest: &[u8]) -> Vec<u8> {
-    Writer::with_capacity(5 + rest.len())
-        .u32(partition)
-        .u8(dimension)
-        .bytes(rest)
-        .done()
+    Writer::with_capacity(5 + rest.len()).u32(partition).u8(dimension).bytes(rest).done()
 }
 
 fn broken(partition: u32) -> Error {
-    Error::Model {
-        name: NAME,
-        partition,
-    }
+    Error::Model { name: NAME, partition }
 }
 
 fn count_of(bytes: &[u8]) -> Option<u64> {
@@ -93,8 +83,7 @@ impl Follower for Statistics {
         if frame.answers.is_empty() {
             return Ok(());
         }
-        let mut tops = [POLICY, ACTION, TENANT]
-            .map(|dimension| top::Top::new(partition, dimension, self.names_max));
+        let mut tops = [POLICY, ACTION, TENANT].map(|dimension| top::Top::new(partition, dimension, self.names_max));
         let mut counts: BTreeMap<Vec<u8>, u64> = BTreeMap::new();
         for answer in &frame.answers {
             let (body, outcome) = (&answer.event.body, &answer.outcome);

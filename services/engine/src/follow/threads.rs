@@ -76,10 +76,8 @@ impl Signal {
 
     fn wait(&self, timeout: Duration) {
         let woken = self.woken.lock().unwrap_or_else(PoisonError::into_inner);
-        let (mut woken, _) = self
-            .changed
-            .wait_timeout_while(woken, timeout, |woken| !*woken)
-            .unwrap_or_else(PoisonError::into_inner);
+        let (mut woken, _) =
+            self.changed.wait_timeout_while(woken, timeout, |woken| !*woken).unwrap_or_else(PoisonError::into_inner);
         *woken = false;
     }
 }
@@ -152,12 +150,7 @@ impl Followers {
                 }
                 tracks.push(track);
             }
-            partitions.push(Mutex::new(Partition {
-                chain,
-                tracks,
-                failures: 0,
-                not_before: None,
-            }));
+            partitions.push(Mutex::new(Partition { chain, tracks, failures: 0, not_before: None }));
         }
         let threads = settings.threads.clamp(1, partitions.len().max(1));
         let shared = Arc::new(Shared {
@@ -172,18 +165,13 @@ impl Followers {
                 stop: AtomicBool::new(false),
             }),
         });
-        let mut started = Followers {
-            shared,
-            threads: Vec::new(),
-        };
+        let mut started = Followers { shared, threads: Vec::new() };
         for number in 0..threads {
             let shared = Arc::clone(&started.shared);
             let thread = std::thread::Builder::new()
                 .name(format!("follow-{number}"))
                 .spawn(move || shared.run(number))
-                .map_err(|error| Error::Thread {
-                    reason: error.to_string(),
-                })?;
+                .map_err(|error| Error::Thread { reason: error.to_string() })?;
             started.threads.push(thread);
         }
         Ok(started)
@@ -283,10 +271,7 @@ impl Followers {
         if names.contains(&name) {
             return Ok(());
         }
-        Err(Error::Unknown {
-            name: name.to_owned(),
-            known: names.join(", "),
-        })
+        Err(Error::Unknown { name: name.to_owned(), known: names.join(", ") })
     }
 
     /// Stops the threads, each after the batch that it is at. What is waited for is told that time is up.
@@ -458,17 +443,17 @@ impl Shared {
     }
 
     fn failed(&self, partition: &mut Partition, error: &Error) {
-        let wait = self
-            .settings
-            .retry_min
-            .saturating_mul(1 << partition.failures.min(16))
-            .min(self.settings.retry_max);
+        let wait = self.settings.retry_min.saturating_mul(1 << partition.failures.min(16)).min(self.settings.retry_max);
         partition.failures = partition.failures.saturating_add(1);
         partition.not_before = Instant::now().checked_add(wait);
         for track in &partition.tracks {
             let number = track.cursor.head.chain.partition;
             if partition.failures == 1 {
-                tracing::warn!(follower = track.follower.name(), partition = number, "following failed, trying again: {error}");
+                tracing::warn!(
+                    follower = track.follower.name(),
+                    partition = number,
+                    "following failed, trying again: {error}"
+                );
             }
             self.progress.update(number, track.follower.name(), |standing| {
                 standing.failure = Some(error.to_string());

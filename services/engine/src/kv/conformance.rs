@@ -46,28 +46,27 @@ fn rows() -> Vec<Row> {
         ),
         ("put, then range over it", vec![vec![s("a", "1"), delete_range(b"a", b"b")]], ""),
         ("range turned round", vec![vec![s("a", "1"), s("b", "1")], vec![delete_range(b"b", b"a")]], "a=1 b=1"),
-        ("prefixes sort first", vec![vec![s("ab", "1"), s("a", "1"), s("b", "1"), s("a\u{0}", "1")]], "a=1 a\u{0}=1 ab=1 b=1"),
+        (
+            "prefixes sort first",
+            vec![vec![s("ab", "1"), s("a", "1"), s("b", "1"), s("a\u{0}", "1")]],
+            "a=1 a\u{0}=1 ab=1 b=1",
+        ),
         (
             "spaces are apart",
-            vec![vec![s("a", "1"), put(Space::Requests, b"a", b"2")], vec![Write::DeleteRange(Space::Requests, vec![], vec![0xff])]],
+            vec![
+                vec![s("a", "1"), put(Space::Requests, b"a", b"2")],
+                vec![Write::DeleteRange(Space::Requests, vec![], vec![0xff])],
+            ],
             "a=1",
         ),
     ]
 }
 
 fn content(kv: &dyn Kv) -> String {
-    let entries = kv
-        .scan(Space::State, b"", &[0xff; 8], usize::MAX, false)
-        .unwrap();
+    let entries = kv.scan(Space::State, b"", &[0xff; 8], usize::MAX, false).unwrap();
     let shown: Vec<String> = entries
         .iter()
-        .map(|(key, value)| {
-            format!(
-                "{}={}",
-                String::from_utf8_lossy(key),
-                String::from_utf8_lossy(value)
-            )
-        })
+        .map(|(key, value)| format!("{}={}", String::from_utf8_lossy(key), String::from_utf8_lossy(value)))
         .collect();
     shown.join(" ")
 }
@@ -79,10 +78,7 @@ pub(crate) fn check(adapter: &str, mut make: impl FnMut(&[Vec<Write>]) -> Vec<Ar
             assert_eq!(content(&*kv), expected, "{adapter}: {name}");
         }
     }
-    let keys: Vec<Vec<u8>> = ["a", "b", "b\u{0}", "c", "d"]
-        .iter()
-        .map(|key| key.as_bytes().to_vec())
-        .collect();
+    let keys: Vec<Vec<u8>> = ["a", "b", "b\u{0}", "c", "d"].iter().map(|key| key.as_bytes().to_vec()).collect();
     let batch = keys
         .iter()
         .map(|key| Write::Put(Space::State, key.clone(), key.clone()))
@@ -169,10 +165,7 @@ fn rocks() {
 
 #[test]
 fn rocks_without_write_ahead_log() {
-    let settings = Settings {
-        write_ahead: false,
-        ..Settings::default()
-    };
+    let settings = Settings { write_ahead: false, ..Settings::default() };
     check("rocks, no log", rocks_twice(&settings, false));
     check("rocks, flushed", rocks_twice(&settings, true));
 }

@@ -28,18 +28,13 @@ impl MemoryKv {
     }
 
     fn snapshot(&self) -> [Arc<Map>; Space::ALL.len()] {
-        self.spaces
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.spaces.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
 impl Clone for MemoryKv {
     fn clone(&self) -> Self {
-        MemoryKv {
-            spaces: RwLock::new(self.snapshot()),
-        }
+        MemoryKv { spaces: RwLock::new(self.snapshot()) }
     }
 }
 
@@ -63,34 +58,18 @@ impl Kv for MemoryKv {
     }
 
     fn get_many(&self, space: Space, keys: &[Vec<u8>]) -> Result<Vec<Option<Vec<u8>>>, Error> {
-        let found = self.read(space, |map| {
-            keys.iter().map(|key| map.get(key).cloned()).collect()
-        });
+        let found = self.read(space, |map| keys.iter().map(|key| map.get(key).cloned()).collect());
         Ok(found.unwrap_or_default())
     }
 
-    fn scan(
-        &self,
-        space: Space,
-        from: &[u8],
-        to: &[u8],
-        limit: usize,
-        reverse: bool,
-    ) -> Result<Vec<Entry>, Error> {
+    fn scan(&self, space: Space, from: &[u8], to: &[u8], limit: usize, reverse: bool) -> Result<Vec<Entry>, Error> {
         if from >= to {
             return Ok(Vec::new());
         }
         let copy = |(key, value): (&Vec<u8>, &Vec<u8>)| (key.clone(), value.clone());
         let found = self.read(space, |map| {
-            let range = map.range::<[u8], _>((
-                std::ops::Bound::Included(from),
-                std::ops::Bound::Excluded(to),
-            ));
-            if reverse {
-                range.rev().take(limit).map(copy).collect()
-            } else {
-                range.take(limit).map(copy).collect()
-            }
+            let range = map.range::<[u8], _>((std::ops::Bound::Included(from), std::ops::Bound::Excluded(to)));
+            if reverse { range.rev().take(limit).map(copy).collect() } else { range.take(limit).map(copy).collect() }
         });
         Ok(found.unwrap_or_default())
     }
@@ -98,8 +77,7 @@ impl Kv for MemoryKv {
     fn write(&self, batch: Vec<Write>) -> Result<(), Error> {
         let mut spaces = self.spaces.write().unwrap_or_else(PoisonError::into_inner);
         for write in batch {
-            let (Write::Put(space, ..) | Write::Delete(space, _) | Write::DeleteRange(space, ..)) =
-                write;
+            let (Write::Put(space, ..) | Write::Delete(space, _) | Write::DeleteRange(space, ..)) = write;
             let Some(map) = spaces.get_mut(usize::from(space.number())) else {
                 continue;
             };

@@ -15,9 +15,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use rocksdb::{
-    BlockBasedIndexType, BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB,
-    DBCompressionType, DBRecoveryMode, ErrorKind, LogLevel, Options, ReadOptions, WriteBatch,
-    WriteBufferManager, WriteOptions,
+    BlockBasedIndexType, BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType,
+    DBRecoveryMode, ErrorKind, LogLevel, Options, ReadOptions, WriteBatch, WriteBufferManager, WriteOptions,
 };
 
 use super::{Entry, Error, Kv, Space, Write};
@@ -68,9 +67,7 @@ pub struct RocksKv {
 
 impl fmt::Debug for RocksKv {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RocksKv")
-            .field("directory", &self.directory)
-            .finish_non_exhaustive()
+        f.debug_struct("RocksKv").field("directory", &self.directory).finish_non_exhaustive()
     }
 }
 
@@ -90,34 +87,22 @@ impl RocksKv {
     /// [`Error`] says which directory and what to do.
     pub fn open(directory: &Path, settings: &Settings) -> Result<RocksKv, Error> {
         let fault = |error: rocksdb::Error| translate(directory, &error);
-        std::fs::create_dir_all(directory).map_err(|error| Error::NotWritable {
-            directory: directory.to_owned(),
-            detail: error.to_string(),
-        })?;
+        std::fs::create_dir_all(directory)
+            .map_err(|error| Error::NotWritable { directory: directory.to_owned(), detail: error.to_string() })?;
         let cache = Cache::new_lru_cache(settings.block_cache_bytes);
-        let write_buffers = WriteBufferManager::new_write_buffer_manager_with_cache(
-            settings.write_buffer_bytes,
-            false,
-            cache.clone(),
-        );
+        let write_buffers =
+            WriteBufferManager::new_write_buffer_manager_with_cache(settings.write_buffer_bytes, false, cache.clone());
         let options = database_options(settings, &write_buffers);
         if directory.join("CURRENT").exists() {
             refuse_unknown_spaces(directory, &options)?;
         }
-        let spaces = Space::ALL.map(|space| {
-            ColumnFamilyDescriptor::new(space.name(), space_options(space, settings, &cache))
-        });
+        let spaces =
+            Space::ALL.map(|space| ColumnFamilyDescriptor::new(space.name(), space_options(space, settings, &cache)));
         let db = DB::open_cf_descriptors(&options, directory, spaces).map_err(fault)?;
         let mut write_options = WriteOptions::default();
         write_options.set_sync(false);
         write_options.disable_wal(!settings.write_ahead);
-        Ok(RocksKv {
-            db,
-            directory: directory.to_owned(),
-            write_options,
-            cache,
-            write_buffers,
-        })
+        Ok(RocksKv { db, directory: directory.to_owned(), write_options, cache, write_buffers })
     }
 
     /// Puts everything written so far into files, all spaces together.
@@ -125,10 +110,7 @@ impl RocksKv {
     /// # Errors
     /// [`Error`].
     pub fn flush(&self) -> Result<(), Error> {
-        let families = Space::ALL
-            .iter()
-            .map(|space| self.family(*space))
-            .collect::<Result<Vec<_>, _>>()?;
+        let families = Space::ALL.iter().map(|space| self.family(*space)).collect::<Result<Vec<_>, _>>()?;
         self.db
             .flush_cfs_opt(&families, &rocksdb::FlushOptions::default())
             .map_err(|error| translate(&self.directory, &error))
@@ -141,29 +123,20 @@ impl RocksKv {
     /// [`Error`] of the flush that goes before.
     pub fn compact(&self, space: Space) -> Result<(), Error> {
         self.flush()?;
-        self.db
-            .compact_range_cf(self.family(space)?, None::<&[u8]>, None::<&[u8]>);
+        self.db.compact_range_cf(self.family(space)?, None::<&[u8]>, None::<&[u8]>);
         Ok(())
     }
 
     /// Memory in use, for metrics.
     pub fn memory(&self) -> Memory {
-        Memory {
-            block_cache: self.cache.get_usage(),
-            write_buffers: self.write_buffers.get_usage(),
-        }
+        Memory { block_cache: self.cache.get_usage(), write_buffers: self.write_buffers.get_usage() }
     }
 
     /// Bytes of a space's files.
     pub fn disk_bytes(&self, space: Space) -> u64 {
         self.family(space)
             .ok()
-            .and_then(|family| {
-                self.db
-                    .property_int_value_cf(family, "rocksdb.total-sst-files-size")
-                    .ok()
-                    .flatten()
-            })
+            .and_then(|family| self.db.property_int_value_cf(family, "rocksdb.total-sst-files-size").ok().flatten())
             .unwrap_or(0)
     }
 
@@ -178,12 +151,10 @@ impl RocksKv {
     }
 
     fn family(&self, space: Space) -> Result<&ColumnFamily, Error> {
-        self.db
-            .cf_handle(space.name())
-            .ok_or_else(|| Error::Storage {
-                directory: self.directory.clone(),
-                detail: format!("space {} is not open", space.name()),
-            })
+        self.db.cf_handle(space.name()).ok_or_else(|| Error::Storage {
+            directory: self.directory.clone(),
+            detail: format!("space {} is not open", space.name()),
+        })
     }
 }
 
@@ -242,15 +213,10 @@ fn space_options(space: Space, settings: &Settings, cache: &Cache) -> Options {
 
 fn refuse_unknown_spaces(directory: &Path, options: &Options) -> Result<(), Error> {
     let names = DB::list_cf(options, directory).map_err(|error| translate(directory, &error))?;
-    let known = |name: &str| {
-        name == rocksdb::DEFAULT_COLUMN_FAMILY_NAME
-            || Space::ALL.iter().any(|space| space.name() == name)
-    };
+    let known =
+        |name: &str| name == rocksdb::DEFAULT_COLUMN_FAMILY_NAME || Space::ALL.iter().any(|space| space.name() == name);
     match names.into_iter().find(|name| !known(name)) {
-        Some(name) => Err(Error::UnknownSpace {
-            directory: directory.to_owned(),
-            name,
-        }),
+        Some(name) => Err(Error::UnknownSpace { directory: directory.to_owned(), name }),
         None => Ok(()),
     }
 }
@@ -265,9 +231,7 @@ fn translate(directory: &Path, error: &rocksdb::Error) -> Error {
         Error::NoSpace { directory, detail }
     } else if says(&["Permission denied", "Read-only file system"]) {
         Error::NotWritable { directory, detail }
-    } else if error.kind() == ErrorKind::Corruption
-        || says(&["No such file or directory", "does not exist"])
-    {
+    } else if error.kind() == ErrorKind::Corruption || says(&["No such file or directory", "does not exist"]) {
         Error::Damaged { directory, detail }
     } else {
         Error::Storage { directory, detail }
@@ -276,9 +240,7 @@ fn translate(directory: &Path, error: &rocksdb::Error) -> Error {
 
 impl Kv for RocksKv {
     fn get(&self, space: Space, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
-        self.db
-            .get_cf(self.family(space)?, key)
-            .map_err(|error| translate(&self.directory, &error))
+        self.db.get_cf(self.family(space)?, key).map_err(|error| translate(&self.directory, &error))
     }
 
     fn get_many(&self, space: Space, keys: &[Vec<u8>]) -> Result<Vec<Option<Vec<u8>>>, Error> {
@@ -286,21 +248,12 @@ impl Kv for RocksKv {
             .batched_multi_get_cf(self.family(space)?, keys, false)
             .into_iter()
             .map(|found| {
-                found
-                    .map(|value| value.map(|bytes| bytes.to_vec()))
-                    .map_err(|error| translate(&self.directory, &error))
+                found.map(|value| value.map(|bytes| bytes.to_vec())).map_err(|error| translate(&self.directory, &error))
             })
             .collect()
     }
 
-    fn scan(
-        &self,
-        space: Space,
-        from: &[u8],
-        to: &[u8],
-        limit: usize,
-        reverse: bool,
-    ) -> Result<Vec<Entry>, Error> {
+    fn scan(&self, space: Space, from: &[u8], to: &[u8], limit: usize, reverse: bool) -> Result<Vec<Entry>, Error> {
         if from >= to || limit == 0 {
             return Ok(Vec::new());
         }
@@ -326,15 +279,12 @@ impl Kv for RocksKv {
             }
         }
         // An iterator that met a bad block ends early and says so only here.
-        iterator
-            .status()
-            .map_err(|error| translate(&self.directory, &error))?;
+        iterator.status().map_err(|error| translate(&self.directory, &error))?;
         Ok(entries)
     }
 
     fn write(&self, batch: Vec<Write>) -> Result<(), Error> {
-        let mut writes =
-            WriteBatch::with_capacity_bytes(batch.iter().map(|write| write.size() + 16).sum());
+        let mut writes = WriteBatch::with_capacity_bytes(batch.iter().map(|write| write.size() + 16).sum());
         for write in &batch {
             match write {
                 Write::Put(space, key, value) => writes.put_cf(self.family(*space)?, key, value),
@@ -345,8 +295,6 @@ impl Kv for RocksKv {
                 Write::DeleteRange(..) => {}
             }
         }
-        self.db
-            .write_opt(writes, &self.write_options)
-            .map_err(|error| translate(&self.directory, &error))
+        self.db.write_opt(writes, &self.write_options).map_err(|error| translate(&self.directory, &error))
     }
 }

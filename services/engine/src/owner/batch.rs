@@ -82,7 +82,14 @@ pub(super) struct Draft {
 
 impl Draft {
     /// Pushes the event that makes a key count.
-    pub(super) fn key_created(&mut self, store: &Store<'_>, tenant: &str, surrogate: [u8; 16], class: u8, key: &SectionKey) -> Result<(), Error> {
+    pub(super) fn key_created(
+        &mut self,
+        store: &Store<'_>,
+        tenant: &str,
+        surrogate: [u8; 16],
+        class: u8,
+        key: &SectionKey,
+    ) -> Result<(), Error> {
         let created = KeyCreated {
             tenant: tenant.to_owned(),
             surrogate,
@@ -179,15 +186,24 @@ impl Owner {
 
     /// The state that a decision and its fold will read.
     fn ahead<'a>(&'a self, understood: &'a Understood) -> impl Iterator<Item = StateKey> + 'a {
-        let surrogates = understood.people.lookups().filter_map(|lookup| self.drawn.surrogate(lookup)).map(StateKey::Surrogate);
+        let surrogates =
+            understood.people.lookups().filter_map(|lookup| self.drawn.surrogate(lookup)).map(StateKey::Surrogate);
         let totals = std::iter::once(StateKey::Domain(Key::Totals));
         reads(&understood.command).into_iter().map(StateKey::Domain).chain(surrogates).chain(totals)
     }
 
-    fn add(&mut self, kv: &dyn Kv, draft: &mut Draft, topic: Topic, record: &Record, understood: Understood) -> Result<(), Error> {
+    fn add(
+        &mut self,
+        kv: &dyn Kv,
+        draft: &mut Draft,
+        topic: Topic,
+        record: &Record,
+        understood: Understood,
+    ) -> Result<(), Error> {
         let store = Store::new(kv, self.partition);
         let state = draft.fold.fetch(&store, reads(&understood.command))?;
-        let decision = decide(&self.ctx.terms, &state, draft.policies.as_ref(), &understood.command, draft.recorded_at_us)?;
+        let decision =
+            decide(&self.ctx.terms, &state, draft.policies.as_ref(), &understood.command, draft.recorded_at_us)?;
         let offset = record.position.0;
         match decision {
             Decision::Repeat { seq } => {
@@ -206,7 +222,11 @@ impl Owner {
                 });
             }
             Decision::Record(event) => {
-                let origin = Origin { topic: topic.as_str(), partition: if topic == Topic::Policies { 0 } else { self.partition }, offset };
+                let origin = Origin {
+                    topic: topic.as_str(),
+                    partition: if topic == Topic::Policies { 0 } else { self.partition },
+                    offset,
+                };
                 let (sealed, clear) = record::plain(&event, &origin, draft.builder.next_seq(), draft.recorded_at_us)?;
                 draft.push(&store, sealed, &clear)?;
                 if let Event::PolicyActivated { bundle_hash, .. } = &event {
@@ -218,7 +238,14 @@ impl Owner {
         Ok(())
     }
 
-    fn answer(&mut self, kv: &dyn Kv, draft: &mut Draft, mut answer: Answered, origin: &Origin, understood: Understood) -> Result<(), Error> {
+    fn answer(
+        &mut self,
+        kv: &dyn Kv,
+        draft: &mut Draft,
+        mut answer: Answered,
+        origin: &Origin,
+        understood: Understood,
+    ) -> Result<(), Error> {
         let store = Store::new(kv, self.partition);
         let Understood { bytes, dead_letter, people, framed, .. } = understood;
         let material = self.material(kv, draft, &answer, &people)?;
@@ -287,7 +314,11 @@ impl Owner {
                 return Ok(());
             }
             draft.counts.clear();
-            let event = record::fixed(event_type::INPUT_ADVANCED, draft.recorded_at_us, ledger::layout::InputAdvanced.encode()?);
+            let event = record::fixed(
+                event_type::INPUT_ADVANCED,
+                draft.recorded_at_us,
+                ledger::layout::InputAdvanced.encode()?,
+            );
             draft.builder.push(event)?;
         }
         let staged = std::mem::take(&mut draft.staged);
@@ -346,7 +377,11 @@ impl Owner {
         let mut draft = self.draft(now);
         draft.builder = FrameBuilder::new(&self.head, epoch);
         let claim = self.claim_layout();
-        draft.push(&store, record::fixed(event_type::WRITER_CLAIMED, draft.recorded_at_us, claim.encode()?), &Clear::Claim(claim))?;
+        draft.push(
+            &store,
+            record::fixed(event_type::WRITER_CLAIMED, draft.recorded_at_us, claim.encode()?),
+            &Clear::Claim(claim),
+        )?;
         let added = record::decision_schema();
         if draft.fold.get(&store, &StateKey::Schema(added.schema_hash))?.is_none() {
             let event = record::fixed(event_type::SCHEMA_ADDED, draft.recorded_at_us, added.encode()?);

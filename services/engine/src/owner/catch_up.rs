@@ -68,7 +68,12 @@ impl Owner {
         }
         if tail < self.position {
             let (tail, position) = (tail, self.position);
-            self.stop(format!("the ledger ends at {tail}, the state knows it up to {position}; restore data and log as a pair"), out);
+            self.stop(
+                format!(
+                    "the ledger ends at {tail}, the state knows it up to {position}; restore data and log as a pair"
+                ),
+                out,
+            );
             return Ok(());
         }
         let before = self.position;
@@ -113,7 +118,11 @@ impl Owner {
             Ok(frame) => frame,
             Err(refused) => return self.stray(kv, record, &refused, out),
         };
-        let so_far = FoldedTo { head: self.head.clone(), recorded_at_us: self.recorded_at_us, next_outcome_no: self.next_outcome_no };
+        let so_far = FoldedTo {
+            head: self.head.clone(),
+            recorded_at_us: self.recorded_at_us,
+            next_outcome_no: self.next_outcome_no,
+        };
         let (fold, folded) = fold::accepted(&store, &frame, so_far, self.ctx.terms.remembered_us())?;
         let mut writes = fold.into_writes(&store, frame.run.first_seq, record.position);
         writes.push(crate::store::head_place(self.partition, &folded.head));
@@ -291,4 +300,3 @@ fn classify(refused: &Refused, mut was_head: impl FnMut(&ledger::Hash) -> bool) 
     let cell = std::cell::RefCell::new(&mut was_head);
     refused.classify(|hash| (cell.borrow_mut())(hash))
 }
-

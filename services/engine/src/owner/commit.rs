@@ -15,7 +15,14 @@ use crate::store::{StateKey, Store};
 const SWEEP_MAX: usize = 10_000;
 
 impl Owner {
-    pub(super) fn completed(&mut self, kv: &dyn Kv, now: Reading, tag: Tag, done: Done, out: &mut Vec<Action>) -> Result<(), Error> {
+    pub(super) fn completed(
+        &mut self,
+        kv: &dyn Kv,
+        now: Reading,
+        tag: Tag,
+        done: Done,
+        out: &mut Vec<Action>,
+    ) -> Result<(), Error> {
         match std::mem::replace(&mut self.phase, Phase::Running) {
             Phase::Staging(batch) if batch.tag == tag => self.staged(*batch, now, done, out),
             Phase::Appending(batch) if batch.tag == tag => self.appended(kv, *batch, now, done, out)?,
@@ -36,7 +43,14 @@ impl Owner {
         }
     }
 
-    fn appended(&mut self, kv: &dyn Kv, batch: Batch, now: Reading, done: Done, out: &mut Vec<Action>) -> Result<(), Error> {
+    fn appended(
+        &mut self,
+        kv: &dyn Kv,
+        batch: Batch,
+        now: Reading,
+        done: Done,
+        out: &mut Vec<Action>,
+    ) -> Result<(), Error> {
         match done {
             Done::Committed(position) if position == batch.at => self.commit(kv, batch, out),
             Done::Failed(error) => {
@@ -90,7 +104,11 @@ impl Owner {
         out.extend(batch.answers.into_iter().map(Action::Answer));
         if self.intake.covered(&batch.ranges) {
             let below = Position(self.intake.covered_to(Topic::Requests));
-            out.push(Action::Remove { topic: Topic::Requests, partition: self.partition, positions: Removal::Below(below) });
+            out.push(Action::Remove {
+                topic: Topic::Requests,
+                partition: self.partition,
+                positions: Removal::Below(below),
+            });
         }
         if batch.purpose == Purpose::Claim {
             self.claimed = Some(self.head.writer_epoch);
@@ -119,7 +137,11 @@ impl Owner {
             out.push(Action::Store(orphans.writes));
             return Ok(());
         }
-        out.push(Action::Remove { topic: Topic::Keys, partition: self.partition, positions: Removal::Exactly(orphans.positions) });
+        out.push(Action::Remove {
+            topic: Topic::Keys,
+            partition: self.partition,
+            positions: Removal::Exactly(orphans.positions),
+        });
         out.push(Action::Store(orphans.writes));
         Ok(())
     }

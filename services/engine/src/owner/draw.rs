@@ -69,7 +69,13 @@ impl Owner {
     }
 
     /// Everything that sealing an answer needs. New keys get their `KeyCreated` pushed into the draft first.
-    pub(super) fn material(&mut self, kv: &dyn Kv, draft: &mut Draft, answer: &Answer, people: &People) -> Result<Material, Error> {
+    pub(super) fn material(
+        &mut self,
+        kv: &dyn Kv,
+        draft: &mut Draft,
+        answer: &Answer,
+        people: &People,
+    ) -> Result<Material, Error> {
         let class = answer.retention_class as u8;
         let Some(request) = &answer.request else {
             let tenant = None;
@@ -231,7 +237,8 @@ pub fn text(store: &Store<'_>, hash: &BundleHash) -> Result<Option<Vec<u8>>, Err
 /// Why it cannot be used, in words.
 pub fn compile(bytes: &[u8], hash: &BundleHash) -> Result<PolicySet, String> {
     let source = Bundle::decode(bytes).map_err(|why| why.to_string())?;
-    let bundle = Bundle::parse(&source).map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
+    let bundle = Bundle::parse(&source)
+        .map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
     if bundle.hash().0 != *hash {
         return Err("its text has another hash than it was published under".to_owned());
     }

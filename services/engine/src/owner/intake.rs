@@ -84,7 +84,13 @@ impl Intake {
             behind: true,
             reading: false,
         };
-        Intake { partition, inputs: TOPICS.map(input).into(), crashed: None, guarded: Crashed::default(), checked_us: 0 }
+        Intake {
+            partition,
+            inputs: TOPICS.map(input).into(),
+            crashed: None,
+            guarded: Crashed::default(),
+            checked_us: 0,
+        }
     }
 
     /// Every input: topic and partition of it.
@@ -105,7 +111,8 @@ impl Intake {
 
     /// What a crash guard of an earlier process says; see [`Intake::guard`].
     pub(super) fn crashed(&mut self, guard: Option<&[u8]>) {
-        let number = |at: usize, bytes: &[u8]| bytes.get(at..at + 8).and_then(|b| b.try_into().ok()).map(u64::from_be_bytes);
+        let number =
+            |at: usize, bytes: &[u8]| bytes.get(at..at + 8).and_then(|b| b.try_into().ok()).map(u64::from_be_bytes);
         self.crashed = guard.and_then(|bytes| {
             let count = number(16, bytes).and_then(|count| u32::try_from(count).ok())?;
             Some(Crashed { from: number(0, bytes)?, to: number(8, bytes)?, count })
@@ -157,7 +164,11 @@ impl Intake {
     /// Asks for what lags behind and has room.
     pub(super) fn read_more(&mut self, limits: &Limits, out: &mut Vec<Action>) {
         for input in &mut self.inputs {
-            if input.behind && !input.reading && input.queue.len() < limits.queue_records_max / 2 && input.bytes < limits.queue_bytes_max / 2 {
+            if input.behind
+                && !input.reading
+                && input.queue.len() < limits.queue_records_max / 2
+                && input.bytes < limits.queue_bytes_max / 2
+            {
                 input.reading = true;
                 out.push(Action::Read { topic: input.topic, partition: input.partition, from: Position(input.next) });
             }
@@ -171,7 +182,9 @@ impl Intake {
 
     /// Whether consumed offsets have been without an event for too long.
     pub(super) fn must_advance(&self, now_us: Micros, limits: &Limits) -> bool {
-        self.inputs.iter().any(|input| input.uncovered_since.is_some_and(|since| now_us.saturating_sub(since) >= limits.input_advance_us))
+        self.inputs.iter().any(|input| {
+            input.uncovered_since.is_some_and(|since| now_us.saturating_sub(since) >= limits.input_advance_us)
+        })
     }
 
     /// How many requests may be computed at once: one, where an earlier process died.

@@ -48,7 +48,14 @@ impl People {
 }
 
 impl Owner {
-    pub(super) fn understand(&mut self, kv: &dyn Kv, topic: Topic, record: &Record, crashes: u32, now_us: i64) -> Result<Understood, Error> {
+    pub(super) fn understand(
+        &mut self,
+        kv: &dyn Kv,
+        topic: Topic,
+        record: &Record,
+        crashes: u32,
+        now_us: i64,
+    ) -> Result<Understood, Error> {
         match topic {
             Topic::Requests => self.request(kv, record, crashes, now_us),
             Topic::Policies => Ok(plain(self.policy_command(kv, &record.value)?)),
@@ -60,7 +67,13 @@ impl Owner {
         let raw = match queue::open_request(&self.ctx.secrets, self.partition, record) {
             Ok(raw) => raw,
             Err(why) => {
-                return self.refuse(record, &record.value, ReasonCode::Undecodable, format!("queue seal: {why}"), now_us);
+                return self.refuse(
+                    record,
+                    &record.value,
+                    ReasonCode::Undecodable,
+                    format!("queue seal: {why}"),
+                    now_us,
+                );
             }
         };
         if crashes >= self.ctx.limits.crashes_max {
@@ -89,7 +102,14 @@ impl Owner {
         Ok(Understood { command: Command::Decide(Box::new(proposal)), bytes, dead_letter: None, people, framed: raw })
     }
 
-    fn refuse(&mut self, record: &Record, raw: &[u8], reason: ReasonCode, detail: String, now_us: i64) -> Result<Understood, Error> {
+    fn refuse(
+        &mut self,
+        record: &Record,
+        raw: &[u8],
+        reason: ReasonCode,
+        detail: String,
+        now_us: i64,
+    ) -> Result<Understood, Error> {
         let letter = wire::DeadLetter {
             topic: Topic::Requests.as_str().to_owned(),
             partition: self.partition,
@@ -156,7 +176,7 @@ impl Owner {
                 let mode = self.ctx.bundles.get(kv, self.partition, &bundle_hash)?.map(|set| set.mode());
                 Command::ActivatePolicy { command_id, bundle_hash, mode }
             }
-            Err(why) => Command::UnreadableCommand { detail: why.to_string() },
+            Err(why) => Command::Unreadable { detail: why.to_string() },
         })
     }
 }
@@ -167,11 +187,13 @@ fn plain(command: Command) -> Understood {
 
 fn command(value: &[u8]) -> Command {
     match wire::CommandRecord::decode(value) {
-        Ok(wire::CommandRecord::CreateTenant { command_id, tenant, .. }) => Command::CreateTenant { command_id, tenant },
+        Ok(wire::CommandRecord::CreateTenant { command_id, tenant, .. }) => {
+            Command::CreateTenant { command_id, tenant }
+        }
         Ok(wire::CommandRecord::MarkDeadLetter { command_id, position, mark, .. }) => {
             Command::MarkDeadLetter { command_id, position, mark: marked(mark) }
         }
-        Err(why) => Command::UnreadableCommand { detail: why.to_string() },
+        Err(why) => Command::Unreadable { detail: why.to_string() },
     }
 }
 
@@ -186,7 +208,12 @@ fn marked(mark: wire::Mark) -> DeadLetterMark {
 ///
 /// # Errors
 /// When a part is longer than its length field; names are shorter than that.
-pub fn identify(index: &IndexKey, routing_key: &RoutingKey, request: &Request, bytes: &[u8]) -> Result<Identity, Error> {
+pub fn identify(
+    index: &IndexKey,
+    routing_key: &RoutingKey,
+    request: &Request,
+    bytes: &[u8],
+) -> Result<Identity, Error> {
     let key = identity::request_key(index, &routing_key.record_key(), request.request_id.as_str().as_bytes())?;
     Ok(Identity { key, mac: identity::request_mac(index, bytes) })
 }
@@ -203,7 +230,11 @@ pub(super) fn people(index: &IndexKey, request: &Request) -> Result<People, Erro
             Some(principal) => Some(lookup(index, IdType::Actor, principal.id.as_str())?),
             None => None,
         },
-        subjects: request.subjects.iter().map(|subject| lookup(index, subject.id_type, subject.id.as_str())).collect::<Result<_, _>>()?,
+        subjects: request
+            .subjects
+            .iter()
+            .map(|subject| lookup(index, subject.id_type, subject.id.as_str()))
+            .collect::<Result<_, _>>()?,
     })
 }
 

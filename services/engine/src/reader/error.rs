@@ -7,7 +7,9 @@ use crate::follow::WaitError;
 #[non_exhaustive]
 pub enum Error {
     /// Not a cursor that a page gave.
-    #[error("the cursor is not one that a page gave; leave it out to begin at the newest, or send back `next` as it was")]
+    #[error(
+        "the cursor is not one that a page gave; leave it out to begin at the newest, or send back `next` as it was"
+    )]
     BadCursor,
     /// An actor's id means something only within a tenant, and there are too many to try.
     #[error("an actor can be looked up only within a tenant, and there are more than {limit}: name the tenant")]
@@ -48,7 +50,9 @@ pub enum Error {
     #[error("the actor cannot be looked up: {0}")]
     Lookup(String),
     /// The log does not hold, where its place is recorded, the event that a read model names.
-    #[error("partition {partition}: the log has no event {seq} where it should be; verify the ledger, then run `lexecon rebuild`")]
+    #[error(
+        "partition {partition}: the log has no event {seq} where it should be; verify the ledger, then run `lexecon rebuild`"
+    )]
     Lost {
         /// The partition.
         partition: u32,

@@ -21,10 +21,7 @@ pub(super) struct Frames<'a> {
 
 impl<'a> Frames<'a> {
     pub(super) fn new(reader: &'a Inner) -> Self {
-        Frames {
-            reader,
-            last: BTreeMap::new(),
-        }
+        Frames { reader, last: BTreeMap::new() }
     }
 
     /// Reads an event; none when the ledger has not come as far.
@@ -54,19 +51,10 @@ impl<'a> Frames<'a> {
     }
 
     fn load(&self, partition: u32, place: Place) -> Result<Vec<u8>, Error> {
-        let limit = ReadLimit {
-            records: 1,
-            bytes: 0,
-        };
-        let records = self
-            .reader
-            .log
-            .read(Topic::Ledger, partition, place.at, limit)?;
+        let limit = ReadLimit { records: 1, bytes: 0 };
+        let records = self.reader.log.read(Topic::Ledger, partition, place.at, limit)?;
         let record = records.into_iter().find(|record| record.position == place.at);
-        record.map(|record| record.value).ok_or(Error::Lost {
-            partition,
-            seq: place.first_seq,
-        })
+        record.map(|record| record.value).ok_or(Error::Lost { partition, seq: place.first_seq })
     }
 
     /// Seqs of a frame's outcomes that are numbered `from` or higher.
@@ -103,11 +91,7 @@ pub(super) fn view(reader: &Inner, event: &StoredEvent<'_>) -> Result<Option<Dec
     if !event_type::answers_request(event.body.event_type) {
         return Ok(None);
     }
-    let keys = StoredKeys {
-        kv: &*reader.kv,
-        secrets: &reader.secrets,
-        fault: RefCell::new(None),
-    };
+    let keys = StoredKeys { kv: &*reader.kv, secrets: &reader.secrets, fault: RefCell::new(None) };
     let opened = record::open(event, &keys)?;
     if let Some(fault) = keys.fault.into_inner() {
         return Err(fault.into());

@@ -56,11 +56,7 @@ pub(super) fn read(reader: &Inner, filter: &Filter, cursor: Option<&str>, limit:
     let (mut rows, mut last) = (0_usize, None);
     while let Some((entry, marks)) = next_of(reader, &mut walks, chunk)? {
         if items.len() == limit || rows >= reader.settings.page_rows_max {
-            return Ok(Page {
-                items,
-                next: last.as_ref().map(print),
-                positions,
-            });
+            return Ok(Page { items, next: last.as_ref().map(print), positions });
         }
         rows = rows.saturating_add(1);
         last = Some(entry);
@@ -70,17 +66,10 @@ pub(super) fn read(reader: &Inner, filter: &Filter, cursor: Option<&str>, limit:
             let wanted = frames.event(entry.partition, entry.seq, |event| {
                 if filter.wants(event, actors)? { view(reader, event) } else { Ok(None) }
             })?;
-            items.extend(wanted.ok_or(Error::Lost {
-                partition: entry.partition,
-                seq: entry.seq,
-            })?);
+            items.extend(wanted.ok_or(Error::Lost { partition: entry.partition, seq: entry.seq })?);
         }
     }
-    Ok(Page {
-        items,
-        next: None,
-        positions,
-    })
+    Ok(Page { items, next: None, positions })
 }
 
 fn positions(reader: &Inner) -> Result<Vec<(u32, u64)>, Error> {
@@ -120,9 +109,7 @@ fn actors(
     let Some(actor) = &filter.actor else {
         return Ok(None);
     };
-    let tenants = tenants.ok_or(Error::TenantNeeded {
-        limit: reader.settings.page_tenants_max,
-    })?;
+    let tenants = tenants.ok_or(Error::TenantNeeded { limit: reader.settings.page_tenants_max })?;
     let keyring = Keyring::new(&*reader.kv, &reader.secrets, partition);
     let mut surrogates = BTreeSet::new();
     for tenant in tenants {
@@ -131,7 +118,8 @@ fn actors(
             continue;
         };
         let index = reader.secrets.index_key(&tenant);
-        let lookup = owner::lookup(&index, IdType::Actor, actor.as_str()).map_err(|error| Error::Lookup(error.to_string()))?;
+        let lookup =
+            owner::lookup(&index, IdType::Actor, actor.as_str()).map_err(|error| Error::Lookup(error.to_string()))?;
         surrogates.extend(keyring.surrogates(&lookup).map_err(crate::record::Error::from)?);
     }
     Ok(Some(surrogates.into_iter().collect()))
@@ -162,13 +150,7 @@ struct Walk {
 
 impl Walk {
     fn new(stream: Stream, filter: &Filter, below: Option<&Entry>) -> Walk {
-        let key = |recorded_at_us, seq| {
-            stream.key(&Entry {
-                recorded_at_us,
-                partition: stream.partition(),
-                seq,
-            })
-        };
+        let key = |recorded_at_us, seq| stream.key(&Entry { recorded_at_us, partition: stream.partition(), seq });
         let after = |mut key: Vec<u8>| {
             key.push(0);
             key
@@ -186,13 +168,7 @@ impl Walk {
             };
             to = to.min(bound);
         }
-        Walk {
-            stream,
-            from,
-            to,
-            ahead: VecDeque::new(),
-            done: false,
-        }
+        Walk { stream, from, to, ahead: VecDeque::new(), done: false }
     }
 
     fn peek(&mut self, reader: &Inner, chunk: usize) -> Result<Option<Entry>, Error> {
@@ -203,10 +179,10 @@ impl Walk {
                 self.to.clone_from(lowest);
             }
             for (key, value) in rows {
-                let row = self.stream.read(&key, &value).ok_or(follow::Error::Model {
-                    name: "decisions",
-                    partition: self.stream.partition(),
-                })?;
+                let row = self
+                    .stream
+                    .read(&key, &value)
+                    .ok_or(follow::Error::Model { name: "decisions", partition: self.stream.partition() })?;
                 self.ahead.push_back(row);
             }
         }
@@ -222,11 +198,7 @@ fn parse(text: &str) -> Result<Entry, Error> {
     let read = || {
         let (time, rest) = text.split_once('.')?;
         let (partition, seq) = rest.split_once('.')?;
-        Some(Entry {
-            recorded_at_us: time.parse().ok()?,
-            partition: partition.parse().ok()?,
-            seq: seq.parse().ok()?,
-        })
+        Some(Entry { recorded_at_us: time.parse().ok()?, partition: partition.parse().ok()?, seq: seq.parse().ok()? })
     };
     // Only what was printed by us: `parse` also takes a plus sign and leading zeros.
     read().filter(|entry| print(entry) == text).ok_or(Error::BadCursor)

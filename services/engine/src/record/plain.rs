@@ -68,7 +68,7 @@ pub fn plain(event: &Event, origin: &Origin, seq: u64, recorded_at_us: i64) -> R
                 partition: origin.partition,
                 offset: origin.offset,
                 reason: reason.number(),
-                detail: detail.chars().scan(0, |bytes, c| within(bytes, c)).collect(),
+                detail: detail.chars().scan(0, within).collect(),
             };
             (event_type::COMMAND_REFUSED, layout.encode()?)
         }

@@ -35,5 +35,9 @@ impl Clock {
 
 /// Microseconds since 1970-01-01 UTC; 0 before that.
 pub fn wall_us() -> Micros {
-    SystemTime::now().duration_since(UNIX_EPOCH).ok().and_then(|since| Micros::try_from(since.as_micros()).ok()).unwrap_or(0)
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .ok()
+        .and_then(|since| Micros::try_from(since.as_micros()).ok())
+        .unwrap_or(0)
 }

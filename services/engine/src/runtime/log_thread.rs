@@ -25,8 +25,6 @@ pub(super) enum ToLog {
     Stage { partition: u32, tag: Tag, records: Vec<NewRecord> },
     Append { partition: u32, tag: Tag, at: Position, frame: Vec<u8> },
     Remove { topic: Topic, partition: u32, positions: Removal },
-    /// Runs on the log thread between rounds: nothing is written meanwhile.
-    Between(Box<dyn FnOnce(&mut dyn EventLog) + Send>),
     Stop,
 }
 
@@ -80,18 +78,20 @@ impl LogThread {
         let (ticket, entry) = match message {
             ToLog::Submit { record, done } => (self.log.submit(record.clone()), Waiting::Submit { record, done }),
             ToLog::Stage { partition, tag, records } => {
-                let forwarded =
-                    records.iter().enumerate().filter(|(_, record)| record.topic == Topic::Requests).map(|(i, r)| (i, r.clone())).collect();
+                let forwarded = records
+                    .iter()
+                    .enumerate()
+                    .filter(|(_, record)| record.topic == Topic::Requests)
+                    .map(|(i, r)| (i, r.clone()))
+                    .collect();
                 (self.log.stage(records), Waiting::Stage { partition, tag, forwarded })
             }
             ToLog::Append { partition, tag, at, frame } => {
                 metrics::histogram!(names::FRAME_BYTES).record(bytes(frame.len()));
                 (self.log.append(partition, at, frame), Waiting::Append { partition, tag, since: Instant::now() })
             }
-            ToLog::Remove { topic, partition, positions } => (self.log.remove(topic, partition, positions), Waiting::Remove),
-            ToLog::Between(work) => {
-                work(self.log.as_mut());
-                return false;
+            ToLog::Remove { topic, partition, positions } => {
+                (self.log.remove(topic, partition, positions), Waiting::Remove)
             }
             ToLog::Stop => return true,
         };
@@ -115,7 +115,10 @@ impl LogThread {
                     if let Done::Staged { positions } = &done {
                         for (index, record) in forwarded {
                             if let Some(position) = positions.get(index) {
-                                pushed.entry((record.partition, record.topic)).or_default().push(readable(record, *position));
+                                pushed
+                                    .entry((record.partition, record.topic))
+                                    .or_default()
+                                    .push(readable(record, *position));
                             }
                         }
                     }
@@ -124,16 +127,22 @@ impl LogThread {
                 (Some(Waiting::Append { partition, tag, since }), done) => {
                     metrics::histogram!(names::APPEND_SECONDS).record(since.elapsed().as_secs_f64());
                     match &done {
-                        Done::Conflict => metrics::counter!(names::APPENDS_REFUSED, "answer" => "conflict").increment(1),
+                        Done::Conflict => {
+                            metrics::counter!(names::APPENDS_REFUSED, "answer" => "conflict").increment(1)
+                        }
                         Done::Unknown => metrics::counter!(names::APPENDS_REFUSED, "answer" => "unknown").increment(1),
                         _ => {}
                     }
                     self.send(partition, Input::Completed { tag, done });
                 }
                 (Some(Waiting::Remove), Done::Removed) => {}
-                (Some(Waiting::Remove), done) => tracing::warn!(?done, "records were not removed; they are removed with a later batch"),
+                (Some(Waiting::Remove), done) => {
+                    tracing::warn!(?done, "records were not removed; they are removed with a later batch")
+                }
                 (None, Done::Assigned(partitions)) => self.send_all(&partitions, || Input::Assigned),
-                (None, Done::Revoked(partitions) | Done::Lost(partitions)) => self.send_all(&partitions, || Input::Revoked),
+                (None, Done::Revoked(partitions) | Done::Lost(partitions)) => {
+                    self.send_all(&partitions, || Input::Revoked)
+                }
                 (None, done) => tracing::debug!(?done, "completion of an unknown operation"),
             }
         }
@@ -166,7 +175,13 @@ impl LogThread {
 }
 
 fn readable(record: NewRecord, position: Position) -> Record {
-    Record { position, key: record.key, headers: record.headers, value: record.value, appended_at_us: super::clock::wall_us() }
+    Record {
+        position,
+        key: record.key,
+        headers: record.headers,
+        value: record.value,
+        appended_at_us: super::clock::wall_us(),
+    }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a histogram of sizes below 2^53")]

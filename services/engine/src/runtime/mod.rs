@@ -61,6 +61,10 @@ pub struct Runtime {
 struct CrashOnPanic;
 
 impl Drop for CrashOnPanic {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a panic is no error to be handled: the state of the thread is unknown"
+    )]
     fn drop(&mut self) {
         if std::thread::panicking() {
             tracing::error!("a thread of the engine panicked; ending the process so that it restarts from the ledger");
@@ -166,19 +170,6 @@ impl Runtime {
     /// How many operations wait for the log thread.
     pub fn queued(&self) -> usize {
         self.to_log.len()
-    }
-
-    /// Runs something on the log thread between two rounds, and waits for it.
-    ///
-    /// # Errors
-    /// `Stopping`.
-    pub fn between_rounds<T: Send + 'static>(&self, work: impl FnOnce(&mut dyn EventLog) -> T + Send + 'static) -> Result<T, Error> {
-        let (sender, receiver) = bounded(1);
-        let work = Box::new(move |log: &mut dyn EventLog| {
-            let _ = sender.send(work(log));
-        });
-        self.to_log.send(ToLog::Between(work)).map_err(|_| Error::Stopping)?;
-        receiver.recv().map_err(|_| Error::Stopping)
     }
 
     /// Waits until every partition is owned. Returns what is missing when the time is up.

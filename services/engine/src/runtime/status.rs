@@ -91,7 +91,11 @@ impl Statuses {
 
     /// The partitions whose owner stopped for lack of writable state; they are to be assigned again.
     pub(super) fn idle(&self) -> Vec<u32> {
-        self.lock().iter().filter(|(_, known)| known.status == Status::Idle && known.store_failed.is_some()).map(|(p, _)| *p).collect()
+        self.lock()
+            .iter()
+            .filter(|(_, known)| known.status == Status::Idle && known.store_failed.is_some())
+            .map(|(p, _)| *p)
+            .collect()
     }
 
     /// Every partition with its status.

@@ -109,7 +109,9 @@ impl Worker {
                 metrics::histogram!(names::BATCH_EVENTS).record(f64::from(u32::try_from(events).unwrap_or(u32::MAX)));
                 self.send(ToLog::Append { partition, tag, at, frame });
             }
-            Action::Remove { topic, partition: of, positions } => self.send(ToLog::Remove { topic, partition: of, positions }),
+            Action::Remove { topic, partition: of, positions } => {
+                self.send(ToLog::Remove { topic, partition: of, positions })
+            }
             Action::Answer(answer) => self.waiters.tell([told(answer)]),
             Action::Advanced { .. } => (self.advanced)(partition),
             Action::Status(status) => {
@@ -133,7 +135,11 @@ impl Worker {
             let records = self.reader.read(topic, partition, from, self.read_limit)?;
             Ok(Input::Read { topic, from, records, start, tail })
         });
-        result.unwrap_or_else(|error| Input::ReadFailed { topic, transient: matches!(error, eventlog::Error::Unavailable { .. }), detail: error.to_string() })
+        result.unwrap_or_else(|error| Input::ReadFailed {
+            topic,
+            transient: matches!(error, eventlog::Error::Unavailable { .. }),
+            detail: error.to_string(),
+        })
     }
 }
 

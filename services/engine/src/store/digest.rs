@@ -23,11 +23,7 @@ impl Range {
 
     /// Every key that begins with `prefix`.
     pub fn prefix(space: Space, prefix: Vec<u8>) -> Range {
-        Range {
-            space,
-            to: after_prefix(&prefix),
-            from: prefix,
-        }
+        Range { space, to: after_prefix(&prefix), from: prefix }
     }
 }
 
@@ -37,11 +33,7 @@ impl Range {
 ///
 /// # Errors
 /// [`kv::Error`].
-pub fn digest(
-    kv: &dyn Kv,
-    ranges: &[Range],
-    skip: impl Fn(&[u8]) -> bool,
-) -> Result<[u8; 32], kv::Error> {
+pub fn digest(kv: &dyn Kv, ranges: &[Range], skip: impl Fn(&[u8]) -> bool) -> Result<[u8; 32], kv::Error> {
     let mut hash = Sha3_256::new();
     for Range { space, from, to } in ranges {
         kv::visit(kv, *space, from, to, |key, value| {

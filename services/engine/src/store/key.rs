@@ -123,16 +123,9 @@ pub fn encode_key(partition: u32, key: &StateKey) -> Vec<u8> {
         StateKey::Input { topic, partition } | StateKey::InputOrigin { topic, partition } => {
             out.u32(*partition).bytes(topic.as_bytes())
         }
-        StateKey::Dek {
-            tenant,
-            surrogate,
-            class,
-            period,
-        } => out
-            .bytes(surrogate)
-            .u8(*class)
-            .u32(*period)
-            .bytes(tenant.as_bytes()),
+        StateKey::Dek { tenant, surrogate, class, period } => {
+            out.bytes(surrogate).u8(*class).u32(*period).bytes(tenant.as_bytes())
+        }
         StateKey::DekCounted(id) | StateKey::Surrogate(id) => out.bytes(id),
         StateKey::Schema(hash) => out.bytes(&hash.0),
     }
@@ -159,9 +152,7 @@ fn domain_key(out: Writer, key: &Key) -> Writer {
 /// # Errors
 /// [`Error::Key`] for bytes that [`encode_key`] does not make. An expiry of an expiry is one of them.
 pub fn decode_key(bytes: &[u8]) -> Result<(u32, StateKey), Error> {
-    read(bytes).ok_or_else(|| Error::Key {
-        kind: kind_of(bytes),
-    })
+    read(bytes).ok_or_else(|| Error::Key { kind: kind_of(bytes) })
 }
 
 pub(super) fn kind_of(bytes: &[u8]) -> u8 {
@@ -188,12 +179,7 @@ fn read(bytes: &[u8]) -> Option<(u32, StateKey)> {
         kind::DEK => {
             let (surrogate, class, period) = (reader.array()?, reader.u8()?, reader.u32()?);
             let tenant = reader.rest_text()?;
-            Some(StateKey::Dek {
-                tenant,
-                surrogate,
-                class,
-                period,
-            })
+            Some(StateKey::Dek { tenant, surrogate, class, period })
         }
         kind::DEK_COUNTED => {
             let id = reader.array()?;
@@ -235,12 +221,6 @@ fn read_domain(number: u8, mut reader: Reader<'_>, may_expire: bool) -> Option<K
 
 /// The range of expiry keys of before `before_us`.
 pub(super) fn expiry_range(partition: u32, before_us: Micros) -> (Vec<u8>, Vec<u8>) {
-    let start = |at_us| {
-        Writer::with_capacity(13)
-            .u32(partition)
-            .u8(kind::EXPIRY)
-            .ordered_i64(at_us)
-            .done()
-    };
+    let start = |at_us| Writer::with_capacity(13).u32(partition).u8(kind::EXPIRY).ordered_i64(at_us).done();
     (start(Micros::MIN), start(before_us))
 }

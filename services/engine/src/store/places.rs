@@ -25,20 +25,12 @@ pub struct Place {
 }
 
 fn frame_key(partition: u32, first_seq: u64) -> Vec<u8> {
-    Writer::with_capacity(13)
-        .u32(partition)
-        .u8(FRAME)
-        .u64(first_seq)
-        .done()
+    Writer::with_capacity(13).u32(partition).u8(FRAME).u64(first_seq).done()
 }
 
 pub(crate) fn head_key(partition: u32, head: &Hash) -> Vec<u8> {
     let (short, _) = head.0.split_at(16);
-    Writer::with_capacity(21)
-        .u32(partition)
-        .u8(HEAD)
-        .bytes(short)
-        .done()
+    Writer::with_capacity(21).u32(partition).u8(HEAD).bytes(short).done()
 }
 
 /// Records that the frame that begins with `first_seq` lies `at`.
@@ -49,11 +41,7 @@ pub fn place(partition: u32, first_seq: u64, at: Position) -> Write {
 
 /// Records that `head` is, or was, a head of the chain.
 pub fn head_place(partition: u32, head: &Head) -> Write {
-    Write::Put(
-        Space::Places,
-        head_key(partition, &head.run_head),
-        Vec::new(),
-    )
+    Write::Put(Space::Places, head_key(partition, &head.run_head), Vec::new())
 }
 
 /// The last frame that begins at or before `seq`, among those that were recorded.
@@ -65,10 +53,7 @@ pub fn place_of(kv: &dyn Kv, partition: u32, seq: u64) -> Result<Option<Place>, 
     let mut to = frame_key(partition, seq);
     to.push(0);
     let found = kv.scan(Space::Places, &from, &to, 1, true)?;
-    found
-        .first()
-        .map(|(key, value)| read(key, value).ok_or(Error::Key { kind: FRAME }))
-        .transpose()
+    found.first().map(|(key, value)| read(key, value).ok_or(Error::Key { kind: FRAME })).transpose()
 }
 
 fn read(key: &[u8], value: &[u8]) -> Option<Place> {

@@ -86,11 +86,9 @@ pub enum StateRecord {
 /// The bytes of a record.
 pub fn encode_record(record: &StateRecord) -> Vec<u8> {
     match record {
-        StateRecord::Head {
-            head,
-            recorded_at_us,
-            next_outcome_no,
-        } => head::encode(head, *recorded_at_us, *next_outcome_no),
+        StateRecord::Head { head, recorded_at_us, next_outcome_no } => {
+            head::encode(head, *recorded_at_us, *next_outcome_no)
+        }
         StateRecord::Position(position) => position::encode(*position),
         StateRecord::Input { to_offset } => input::encode(*to_offset),
         StateRecord::InputOrigin { topic_id, start } => input_origin::encode(topic_id, *start),
@@ -102,11 +100,7 @@ pub fn encode_record(record: &StateRecord) -> Vec<u8> {
         StateRecord::Domain(record) => match record {
             Record::Answered(answered) => answered::encode(answered),
             Record::Tenant { seq } | Record::Command { seq } => seq::encode(*seq),
-            Record::ActivePolicy {
-                bundle_hash,
-                mode,
-                seq,
-            } => active_policy::encode(bundle_hash, *mode, *seq),
+            Record::ActivePolicy { bundle_hash, mode, seq } => active_policy::encode(bundle_hash, *mode, *seq),
             Record::PolicyChunk(bytes) => policy_chunk::encode(bytes),
             Record::PolicyProgress { chunks, have } => policy_progress::encode(*chunks, *have),
             Record::DeadLetter { mark, seq } => dead_letter::encode(*mark, *seq),

@@ -28,11 +28,7 @@ fn domain(key: Key) -> StateKey {
 
 fn head() -> Head {
     Head {
-        chain: ChainId {
-            ledger_id: LedgerId(id(0xaa)),
-            partition: 3,
-            chain_epoch: 1,
-        },
+        chain: ChainId { ledger_id: LedgerId(id(0xaa)), partition: 3, chain_epoch: 1 },
         next_seq: 7,
         run_head: Hash(h(0xbb)),
         writer_epoch: 2,
@@ -42,11 +38,7 @@ fn head() -> Head {
 
 /// One of every kind: name in the fixture, key, record.
 fn samples() -> Vec<(&'static str, StateKey, StateRecord)> {
-    let answered = Record::Answered(Answered {
-        seq: 5,
-        mac: h(0x22),
-        recorded_at_us: -2,
-    });
+    let answered = Record::Answered(Answered { seq: 5, mac: h(0x22), recorded_at_us: -2 });
     let topic = || "requests".to_owned();
     let d = StateRecord::Domain;
     let expiry = |at_us, key| domain(Key::Expiry(at_us, Box::new(key)));
@@ -63,7 +55,14 @@ fn samples() -> Vec<(&'static str, StateKey, StateRecord)> {
         (
             "totals",
             domain(Key::Totals),
-            d(Record::Totals(Totals { permitted: 1, denied: 2, escalated: 3, rejected: 4, rerouted: 5, conflicted: 6 })),
+            d(Record::Totals(Totals {
+                permitted: 1,
+                denied: 2,
+                escalated: 3,
+                rejected: 4,
+                rerouted: 5,
+                conflicted: 6,
+            })),
         ),
         (
             "active-policy",
@@ -71,16 +70,8 @@ fn samples() -> Vec<(&'static str, StateKey, StateRecord)> {
             d(Record::ActivePolicy { bundle_hash: h(0x33), mode: Mode::Paranoid, seq: 2 }),
         ),
         ("tenant", domain(Key::Tenant(Tenant::new("acme").unwrap())), d(Record::Tenant { seq: 3 })),
-        (
-            "policy-progress",
-            domain(Key::PolicyProgress(h(0x33))),
-            d(Record::PolicyProgress { chunks: 3, have: 2 }),
-        ),
-        (
-            "policy-chunk",
-            domain(Key::PolicyChunk(h(0x33), 1)),
-            d(Record::PolicyChunk(b"permit".to_vec())),
-        ),
+        ("policy-progress", domain(Key::PolicyProgress(h(0x33))), d(Record::PolicyProgress { chunks: 3, have: 2 })),
+        ("policy-chunk", domain(Key::PolicyChunk(h(0x33), 1)), d(Record::PolicyChunk(b"permit".to_vec()))),
         ("schema", StateKey::Schema(Hash(h(0x44))), StateRecord::Schema { seq: 1 }),
         (
             "dek",
@@ -93,22 +84,10 @@ fn samples() -> Vec<(&'static str, StateKey, StateRecord)> {
             StateRecord::DekCounted { surrogate: id(1), commit: Hash(h(0x55)) },
         ),
         ("surrogate-live", StateKey::Surrogate(id(1)), StateRecord::Surrogate(SurrogateState::Live)),
-        (
-            "surrogate-erasing",
-            StateKey::Surrogate(id(1)),
-            StateRecord::Surrogate(SurrogateState::Erasing { seq: 9 }),
-        ),
-        (
-            "surrogate-erased",
-            StateKey::Surrogate(id(1)),
-            StateRecord::Surrogate(SurrogateState::Erased { at_us: 10 }),
-        ),
+        ("surrogate-erasing", StateKey::Surrogate(id(1)), StateRecord::Surrogate(SurrogateState::Erasing { seq: 9 })),
+        ("surrogate-erased", StateKey::Surrogate(id(1)), StateRecord::Surrogate(SurrogateState::Erased { at_us: 10 })),
         ("command", domain(Key::Command(id(6))), d(Record::Command { seq: 11 })),
-        (
-            "dead-letter",
-            domain(Key::DeadLetter(4)),
-            d(Record::DeadLetter { mark: DeadLetterMark::Discarded, seq: 12 }),
-        ),
+        ("dead-letter", domain(Key::DeadLetter(4)), d(Record::DeadLetter { mark: DeadLetterMark::Discarded, seq: 12 })),
         ("request", domain(Key::Request(h(0x11))), d(answered.clone())),
         ("conflict", domain(Key::Conflict(h(0x11), h(0x22))), d(answered)),
         ("expiry-request", expiry(1, Key::Request(h(0x11))), d(Record::Expiry)),
@@ -127,13 +106,9 @@ fn bytes_of_every_kind_are_frozen() {
             format!("{name} {} {record}", hex::encode(key))
         })
         .collect();
-    let frozen: Vec<&str> = include_str!("frozen.txt")
-        .lines()
-        .filter(|line| !line.starts_with('#'))
-        .collect();
+    let frozen: Vec<&str> = include_str!("frozen.txt").lines().filter(|line| !line.starts_with('#')).collect();
     assert_eq!(shown, frozen);
-    let kinds: std::collections::BTreeSet<u8> =
-        samples().iter().map(|(_, key, _)| key.kind()).collect();
+    let kinds: std::collections::BTreeSet<u8> = samples().iter().map(|(_, key, _)| key.kind()).collect();
     assert_eq!(kinds, (1..=19).collect(), "a kind has no fixture");
 }
 
@@ -182,9 +157,8 @@ fn any_key() -> impl Strategy<Value = StateKey> {
         Just(StateKey::Period),
         (".{0,40}", any::<u32>()).prop_map(|(topic, partition)| StateKey::Input { topic, partition }),
         (".{0,40}", any::<u32>()).prop_map(|(topic, partition)| StateKey::InputOrigin { topic, partition }),
-        (".{0,40}", any::<[u8; 16]>(), any::<u8>(), any::<u32>()).prop_map(
-            |(tenant, surrogate, class, period)| StateKey::Dek { tenant, surrogate, class, period }
-        ),
+        (".{0,40}", any::<[u8; 16]>(), any::<u8>(), any::<u32>())
+            .prop_map(|(tenant, surrogate, class, period)| StateKey::Dek { tenant, surrogate, class, period }),
         any::<[u8; 16]>().prop_map(StateKey::DekCounted),
         any::<[u8; 16]>().prop_map(StateKey::Surrogate),
         any::<[u8; 32]>().prop_map(|hash| StateKey::Schema(Hash(hash))),
@@ -208,16 +182,20 @@ fn record_for(key: StateKey) -> BoxedStrategy<(StateKey, StateRecord)> {
     let hash = || any::<[u8; 32]>().prop_map(Hash);
     let record: BoxedStrategy<StateRecord> = match &key {
         StateKey::Head => (any_head(), any::<(i64, u64)>())
-            .prop_map(|(head, (recorded_at_us, next_outcome_no))| StateRecord::Head { head, recorded_at_us, next_outcome_no })
+            .prop_map(|(head, (recorded_at_us, next_outcome_no))| StateRecord::Head {
+                head,
+                recorded_at_us,
+                next_outcome_no,
+            })
             .boxed(),
         StateKey::Position => any::<u64>().prop_map(StateRecord::Position).boxed(),
         StateKey::Input { .. } => any::<u64>().prop_map(|to_offset| StateRecord::Input { to_offset }).boxed(),
-        StateKey::InputOrigin { .. } => any::<([u8; 16], u64)>()
-            .prop_map(|(topic_id, start)| StateRecord::InputOrigin { topic_id, start })
-            .boxed(),
-        StateKey::Dek { .. } => (any::<[u8; 16]>(), hash())
-            .prop_map(|(dek_id, commit)| StateRecord::Dek { dek_id, commit })
-            .boxed(),
+        StateKey::InputOrigin { .. } => {
+            any::<([u8; 16], u64)>().prop_map(|(topic_id, start)| StateRecord::InputOrigin { topic_id, start }).boxed()
+        }
+        StateKey::Dek { .. } => {
+            (any::<[u8; 16]>(), hash()).prop_map(|(dek_id, commit)| StateRecord::Dek { dek_id, commit }).boxed()
+        }
         StateKey::DekCounted(_) => (any::<[u8; 16]>(), hash())
             .prop_map(|(surrogate, commit)| StateRecord::DekCounted { surrogate, commit })
             .boxed(),
@@ -248,9 +226,9 @@ fn domain_record_for(key: &Key) -> BoxedStrategy<Record> {
             .prop_map(|(bundle_hash, mode, seq)| Record::ActivePolicy { bundle_hash, mode, seq })
             .boxed(),
         Key::PolicyChunk(..) => any::<Vec<u8>>().prop_map(Record::PolicyChunk).boxed(),
-        Key::PolicyProgress(_) => any::<(u32, u32)>()
-            .prop_map(|(chunks, have)| Record::PolicyProgress { chunks, have })
-            .boxed(),
+        Key::PolicyProgress(_) => {
+            any::<(u32, u32)>().prop_map(|(chunks, have)| Record::PolicyProgress { chunks, have }).boxed()
+        }
         Key::DeadLetter(_) => (mark, any::<u64>()).prop_map(|(mark, seq)| Record::DeadLetter { mark, seq }).boxed(),
         Key::Totals => any::<[u64; 6]>()
             .prop_map(|[permitted, denied, escalated, rejected, rerouted, conflicted]| {
@@ -295,17 +273,13 @@ proptest! {
 fn stored(partition: u32, content: &BTreeMap<StateKey, Option<StateRecord>>) -> MemoryKv {
     let kv = MemoryKv::new();
     let store = Store::new(&kv, partition);
-    kv.write(store.changes(content.iter().map(|(key, record)| (key, record.as_ref()))))
-        .unwrap();
+    kv.write(store.changes(content.iter().map(|(key, record)| (key, record.as_ref())))).unwrap();
     kv
 }
 
 #[test]
 fn what_is_written_is_read_and_what_is_removed_is_gone() {
-    let content: BTreeMap<_, _> = samples()
-        .into_iter()
-        .map(|(_, key, record)| (key, Some(record)))
-        .collect();
+    let content: BTreeMap<_, _> = samples().into_iter().map(|(_, key, record)| (key, Some(record))).collect();
     let kv = stored(3, &content);
     let (here, elsewhere) = (Store::new(&kv, 3), Store::new(&kv, 4));
     let keys: Vec<StateKey> = content.keys().cloned().collect();
@@ -316,8 +290,7 @@ fn what_is_written_is_read_and_what_is_removed_is_gone() {
     }
     kv.write(here.changes([(&StateKey::Period, None)])).unwrap();
     assert_eq!(here.get(&StateKey::Period).unwrap(), None);
-    kv.write(vec![Write::Put(Space::State, encode_key(3, &StateKey::Period), vec![1])])
-        .unwrap();
+    kv.write(vec![Write::Put(Space::State, encode_key(3, &StateKey::Period), vec![1])]).unwrap();
     assert_eq!(here.get(&StateKey::Period), Err(Error::Record { kind: 4, partition: 3 }));
     kv.write(here.clear()).unwrap();
     assert_eq!(here.get_many(&keys).unwrap(), vec![None; keys.len()]);
@@ -341,10 +314,7 @@ fn what_expires_comes_oldest_first_and_bounded() {
 
 #[test]
 fn the_digest_sees_every_record_but_the_position() {
-    let content: BTreeMap<_, _> = samples()
-        .into_iter()
-        .map(|(_, key, record)| (key, Some(record)))
-        .collect();
+    let content: BTreeMap<_, _> = samples().into_iter().map(|(_, key, record)| (key, Some(record))).collect();
     let digest_of = |content: &BTreeMap<_, _>| Store::new(&stored(3, content), 3).digest().unwrap();
     let digest = digest_of(&content);
     for key in content.keys() {
@@ -356,8 +326,7 @@ fn the_digest_sees_every_record_but_the_position() {
     changed.insert(StateKey::Period, Some(StateRecord::Period(13)));
     assert_ne!(digest_of(&changed), digest);
     let kv = stored(3, &content);
-    kv.write(vec![place(3, 0, Position(0)), Write::Put(Space::State, vec![0, 0, 0, 4, 1], vec![])])
-        .unwrap();
+    kv.write(vec![place(3, 0, Position(0)), Write::Put(Space::State, vec![0, 0, 0, 4, 1], vec![])]).unwrap();
     assert_eq!(Store::new(&kv, 3).digest().unwrap(), digest, "other spaces and partitions do not count");
 }
 

@@ -47,7 +47,13 @@ fn request(id: &str, actor: &str, action: &str, subject: bool) -> Request {
     Request {
         tenant: Tenant::new("default").unwrap(),
         request_id: RequestId::new(id).unwrap(),
-        actor: Actor { id: ActorId::new(actor).unwrap(), kind: ActorKind::Agent, model: None, roles: Default::default(), on_behalf_of: None },
+        actor: Actor {
+            id: ActorId::new(actor).unwrap(),
+            kind: ActorKind::Agent,
+            model: None,
+            roles: Default::default(),
+            on_behalf_of: None,
+        },
         action: Action::new(action).unwrap(),
         tool: None,
         resource: None,
@@ -89,7 +95,10 @@ fn one_decision_from_request_to_proof() {
     let system = start(&data);
     assert_eq!(system.readiness(), Readiness::Ready);
     let first = decide(&runtime, &system, &request("r-1", "agent-1", "read", true));
-    assert_eq!((first.outcome, first.reason, first.policies.as_slice()), (Some(Outcome::Permit), ReasonCode::Permitted, &["readers".to_owned()][..]));
+    assert_eq!(
+        (first.outcome, first.reason, first.policies.as_slice()),
+        (Some(Outcome::Permit), ReasonCode::Permitted, &["readers".to_owned()][..])
+    );
     assert_eq!(decide(&runtime, &system, &request("r-2", "agent-1", "pay", false)).outcome, Some(Outcome::Escalate));
     assert_eq!(decide(&runtime, &system, &request("r-3", "agent-2", "write", false)).outcome, Some(Outcome::Deny));
     // The same body again, before and after the followers know it: the same event, and all of it.
@@ -97,7 +106,9 @@ fn one_decision_from_request_to_proof() {
     let seq = first.seq;
     system.reader().wait_for(&[(first.partition, seq)], Duration::from_secs(10)).unwrap();
     assert_eq!(system.reader().decision(&first.decision_id).unwrap().as_ref(), Some(&*first));
-    assert!(matches!(system.submit(&request("r-1", "agent-1", "read", true)).unwrap(), Submitted::Repeat(view) if *view == *first));
+    assert!(
+        matches!(system.submit(&request("r-1", "agent-1", "read", true)).unwrap(), Submitted::Repeat(view) if *view == *first)
+    );
     let conflict = decide(&runtime, &system, &request("r-1", "agent-1", "pay", true));
     assert_eq!((conflict.kind, conflict.reason), (Kind::Conflicted, ReasonCode::Conflict));
     // Poison among good records.
@@ -111,7 +122,12 @@ fn one_decision_from_request_to_proof() {
 
     for place in [&data, &backup] {
         let system = start(place);
-        assert_eq!(*decide(&runtime, &system, &request("r-1", "agent-1", "read", true)), *first, "after a restart of {}", place.display());
+        assert_eq!(
+            *decide(&runtime, &system, &request("r-1", "agent-1", "read", true)),
+            *first,
+            "after a restart of {}",
+            place.display()
+        );
         assert_eq!(system.drain(Duration::from_secs(5)), 0);
         let offline = Offline::open(place).unwrap();
         let replay = offline.replay(&mut |_, _| {}).unwrap();
@@ -130,7 +146,9 @@ fn a_directory_serves_one_process_and_one_deployment() {
     let Err(error) = System::start(Settings::new(&data), None, &[]) else { panic!("two processes on one directory") };
     assert!(error.to_string().contains("in use by another process"), "{error}");
     system.drain(Duration::from_secs(5));
-    let Err(error) = System::start(Settings { partitions: 4, ..Settings::new(&data) }, None, &[]) else { panic!("another deployment") };
+    let Err(error) = System::start(Settings { partitions: 4, ..Settings::new(&data) }, None, &[]) else {
+        panic!("another deployment")
+    };
     assert!(matches!(error, StartError::DataDir(_)) && error.to_string().contains("log.partitions is 4"), "{error}");
     std::fs::write(directory.path().join("notes.txt"), "mine").unwrap();
     let Err(error) = System::start(Settings::new(directory.path()), None, &[]) else { panic!("a foreign directory") };
@@ -142,8 +160,13 @@ fn what_is_not_decided_is_said() {
     let directory = tempfile::tempdir().unwrap();
     let settings = Settings { inflight_max: 4, ..Settings::new(directory.path().join("data")) };
     let (system, started) = System::start(settings, Some(&bundle()), &[Tenant::new("acme").unwrap()]).unwrap();
-    assert!(started.first_start && started.notices.iter().any(|notice| notice.contains("keys")), "{:?}", started.notices);
-    let pending: Vec<_> = (0..4).map(|n| system.submit(&request(&format!("b-{n}"), "agent-1", "read", false)).unwrap()).collect();
+    assert!(
+        started.first_start && started.notices.iter().any(|notice| notice.contains("keys")),
+        "{:?}",
+        started.notices
+    );
+    let pending: Vec<_> =
+        (0..4).map(|n| system.submit(&request(&format!("b-{n}"), "agent-1", "read", false)).unwrap()).collect();
     assert!(matches!(system.submit(&request("b-9", "agent-1", "read", false)), Err(SubmitError::Busy { limit: 4 })));
     drop(pending);
     // Nobody waits any more, but the decisions are made, and found by id.

@@ -10,10 +10,7 @@ use crate::{Done, Position, Ticket, Topic};
 
 type Make<'a> = &'a dyn Fn() -> Driver;
 
-pub(super) fn committed_lies_at_its_position(
-    make: Make<'_>,
-    can: &Capabilities<'_>,
-) -> Result<Verdict, Finding> {
+pub(super) fn committed_lies_at_its_position(make: Make<'_>, can: &Capabilities<'_>) -> Result<Verdict, Finding> {
     let mut driver = make();
     let mut committed = 0;
     for number in 0..60 {
@@ -21,13 +18,9 @@ pub(super) fn committed_lies_at_its_position(
         let sent = frame("one", number);
         match driver.append(0, at, &sent)? {
             Done::Committed(position) => {
-                require(position == at, || {
-                    format!("asked for {at}, committed at {position}")
-                })?;
+                require(position == at, || format!("asked for {at}, committed at {position}"))?;
                 let found = driver.at(Topic::Ledger, 0, position)?;
-                require(found.value == sent, || {
-                    format!("{at} holds another frame: {found:?}")
-                })?;
+                require(found.value == sent, || format!("{at} holds another frame: {found:?}"))?;
                 let bare = found.key.is_empty() && found.headers.is_empty();
                 require(bare, || format!("a frame has a key or headers: {found:?}"))?;
                 committed += 1;
@@ -40,36 +33,23 @@ pub(super) fn committed_lies_at_its_position(
     Ok(Verdict::Holds)
 }
 
-pub(super) fn only_the_tail_commits(
-    make: Make<'_>,
-    can: &Capabilities<'_>,
-) -> Result<Verdict, Finding> {
+pub(super) fn only_the_tail_commits(make: Make<'_>, can: &Capabilities<'_>) -> Result<Verdict, Finding> {
     let mut driver = make();
     for number in 0..10 {
         driver.commit(0, &frame("one", number))?;
     }
     for round in 0..10 {
         let tail = driver.tail(Topic::Ledger, 0)?;
-        for at in [
-            0,
-            tail.0.saturating_sub(1),
-            tail.0 + 100 + round,
-            u64::MAX - 1,
-        ] {
+        for at in [0, tail.0.saturating_sub(1), tail.0 + 100 + round, u64::MAX - 1] {
             let done = driver.append(0, Position(at), b"misplaced")?;
             let allowed = done == Done::Conflict || (!can.faultless && done == Done::Unknown);
-            require(allowed, || {
-                format!("an append at {at}, tail {tail}, was answered {done:?}")
-            })?;
+            require(allowed, || format!("an append at {at}, tail {tail}, was answered {done:?}"))?;
         }
     }
     Ok(Verdict::Holds)
 }
 
-pub(super) fn no_position_is_committed_twice(
-    make: Make<'_>,
-    can: &Capabilities<'_>,
-) -> Result<Verdict, Finding> {
+pub(super) fn no_position_is_committed_twice(make: Make<'_>, can: &Capabilities<'_>) -> Result<Verdict, Finding> {
     let mut driver = make();
     let mut committed: BTreeMap<Position, Vec<u8>> = BTreeMap::new();
     for round in 0..20 {
@@ -87,23 +67,16 @@ pub(super) fn no_position_is_committed_twice(
         for (ticket, bytes) in sent {
             if let Done::Committed(position) = driver.wait(ticket)? {
                 let before = committed.insert(position, bytes);
-                require(before.is_none(), || {
-                    format!("{position} was committed twice")
-                })?;
+                require(before.is_none(), || format!("{position} was committed twice"))?;
             }
         }
     }
     verify(&driver, 0, &committed)?;
-    require(!can.faultless || committed.len() == 40, || {
-        format!("{} frames of 40 were committed", committed.len())
-    })?;
+    require(!can.faultless || committed.len() == 40, || format!("{} frames of 40 were committed", committed.len()))?;
     Ok(Verdict::Holds)
 }
 
-pub(super) fn partitions_are_apart(
-    make: Make<'_>,
-    can: &Capabilities<'_>,
-) -> Result<Verdict, Finding> {
+pub(super) fn partitions_are_apart(make: Make<'_>, can: &Capabilities<'_>) -> Result<Verdict, Finding> {
     let mut driver = make();
     let partitions = driver.log.partitions();
     let mut committed: BTreeMap<u32, BTreeMap<Position, Vec<u8>>> = BTreeMap::new();
@@ -112,18 +85,11 @@ pub(super) fn partitions_are_apart(
         for partition in 0..partitions {
             let at = driver.tail(Topic::Ledger, partition)?;
             let bytes = frame(&format!("partition {partition}"), round);
-            sent.push((
-                driver.log.append(partition, at, bytes.clone()),
-                partition,
-                bytes,
-            ));
+            sent.push((driver.log.append(partition, at, bytes.clone()), partition, bytes));
         }
         for (ticket, partition, bytes) in sent {
             if let Done::Committed(position) = driver.wait(ticket)? {
-                committed
-                    .entry(partition)
-                    .or_default()
-                    .insert(position, bytes);
+                committed.entry(partition).or_default().insert(position, bytes);
             }
         }
     }
@@ -132,23 +98,16 @@ pub(super) fn partitions_are_apart(
         let own = format!(" of partition {partition} ");
         for record in driver.read_all(Topic::Ledger, *partition, Position::ZERO)? {
             let text = String::from_utf8_lossy(&record.value).into_owned();
-            require(text.contains(&own), || {
-                format!("partition {partition} holds {text:?}")
-            })?;
+            require(text.contains(&own), || format!("partition {partition} holds {text:?}"))?;
         }
     }
     let count: usize = committed.values().map(BTreeMap::len).sum();
     let all = u32::try_from(count) == Ok(partitions * 10);
-    require(count > 0 && (all || !can.faultless), || {
-        format!("{count} frames were committed")
-    })?;
+    require(count > 0 && (all || !can.faultless), || format!("{count} frames were committed"))?;
     Ok(Verdict::Holds)
 }
 
-pub(super) fn rivals_never_share_a_position(
-    make: Make<'_>,
-    can: &Capabilities<'_>,
-) -> Result<Verdict, Finding> {
+pub(super) fn rivals_never_share_a_position(make: Make<'_>, can: &Capabilities<'_>) -> Result<Verdict, Finding> {
     let Some(rival) = can.rival else {
         return Ok(Verdict::Skipped("rival"));
     };
@@ -171,27 +130,19 @@ pub(super) fn rivals_never_share_a_position(
             if let Done::Committed(position) = writer.wait(ticket)? {
                 *count += 1;
                 let before = committed.insert(position, bytes);
-                require(before.is_none(), || {
-                    format!("{position} was committed to both")
-                })?;
+                require(before.is_none(), || format!("{position} was committed to both"))?;
             }
         }
     }
     for writer in &writers {
         verify(writer, 0, &committed)?;
     }
-    require(by_writer.iter().all(|count| *count > 0), || {
-        format!("one writer never committed: {by_writer:?}")
-    })?;
+    require(by_writer.iter().all(|count| *count > 0), || format!("one writer never committed: {by_writer:?}"))?;
     Ok(Verdict::Holds)
 }
 
 /// Every acknowledged frame is where it was said to be.
-pub(super) fn verify(
-    driver: &Driver,
-    partition: u32,
-    committed: &BTreeMap<Position, Vec<u8>>,
-) -> Result<(), Finding> {
+pub(super) fn verify(driver: &Driver, partition: u32, committed: &BTreeMap<Position, Vec<u8>>) -> Result<(), Finding> {
     for (position, bytes) in committed {
         let found = driver.at(Topic::Ledger, partition, *position)?;
         require(found.value == *bytes, || {

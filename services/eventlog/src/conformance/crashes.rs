@@ -11,10 +11,7 @@ use crate::{Done, NewRecord, Position, Removal, Topic};
 
 type Make<'a> = &'a dyn Fn() -> Driver;
 
-pub(super) fn committed_survives_a_crash(
-    make: Make<'_>,
-    can: &Capabilities<'_>,
-) -> Result<Verdict, Finding> {
+pub(super) fn committed_survives_a_crash(make: Make<'_>, can: &Capabilities<'_>) -> Result<Verdict, Finding> {
     let Some(reopen) = can.reopen else {
         return Ok(Verdict::Skipped("reopen"));
     };
@@ -29,23 +26,16 @@ pub(super) fn committed_survives_a_crash(
             }
         }
         // One in flight: queued, or answered and not looked at.
-        driver
-            .log
-            .append(1, driver.tail(Topic::Ledger, 1)?, frame("in flight", round));
+        driver.log.append(1, driver.tail(Topic::Ledger, 1)?, frame("in flight", round));
         drop(driver);
         driver = Driver::new(reopen(), can.patience);
         verify(&driver, 1, &committed)?;
     }
-    require(!committed.is_empty(), || {
-        "no frame was committed".to_owned()
-    })?;
+    require(!committed.is_empty(), || "no frame was committed".to_owned())?;
     Ok(Verdict::Holds)
 }
 
-pub(super) fn a_readable_frame_survives_a_crash(
-    make: Make<'_>,
-    can: &Capabilities<'_>,
-) -> Result<Verdict, Finding> {
+pub(super) fn a_readable_frame_survives_a_crash(make: Make<'_>, can: &Capabilities<'_>) -> Result<Verdict, Finding> {
     let Some(reopen) = can.reopen else {
         return Ok(Verdict::Skipped("reopen"));
     };
@@ -60,28 +50,19 @@ pub(super) fn a_readable_frame_survives_a_crash(
         drop(driver);
         driver = Driver::new(reopen(), can.patience);
         let now = driver.read_all(Topic::Ledger, 0, Position::ZERO)?;
-        require(now.starts_with(&seen), || {
-            format!("{} frames were readable, {} are", seen.len(), now.len())
-        })?;
+        require(now.starts_with(&seen), || format!("{} frames were readable, {} are", seen.len(), now.len()))?;
     }
     Ok(Verdict::Holds)
 }
 
-pub(super) fn staged_is_durable_before_its_frame(
-    make: Make<'_>,
-    can: &Capabilities<'_>,
-) -> Result<Verdict, Finding> {
+pub(super) fn staged_is_durable_before_its_frame(make: Make<'_>, can: &Capabilities<'_>) -> Result<Verdict, Finding> {
     let Some(reopen) = can.reopen else {
         return Ok(Verdict::Skipped("reopen"));
     };
     let mut driver = make();
     let mut kept: Vec<(NewRecord, Position)> = Vec::new();
     for round in 0..4 {
-        for (topic, partition) in [
-            (Topic::Keys, 0),
-            (Topic::DeadLetters, 1),
-            (Topic::Requests, 1),
-        ] {
+        for (topic, partition) in [(Topic::Keys, 0), (Topic::DeadLetters, 1), (Topic::Requests, 1)] {
             let staged = record(topic, partition, round);
             let position = driver.store(&staged)?;
             kept.push((staged, position));
@@ -97,10 +78,7 @@ pub(super) fn staged_is_durable_before_its_frame(
     Ok(Verdict::Holds)
 }
 
-pub(super) fn flushed_survives_a_crash(
-    make: Make<'_>,
-    can: &Capabilities<'_>,
-) -> Result<Verdict, Finding> {
+pub(super) fn flushed_survives_a_crash(make: Make<'_>, can: &Capabilities<'_>) -> Result<Verdict, Finding> {
     let Some(reopen) = can.reopen else {
         return Ok(Verdict::Skipped("reopen"));
     };
@@ -120,10 +98,7 @@ pub(super) fn flushed_survives_a_crash(
     Ok(Verdict::Holds)
 }
 
-pub(super) fn a_removed_key_stays_removed(
-    make: Make<'_>,
-    can: &Capabilities<'_>,
-) -> Result<Verdict, Finding> {
+pub(super) fn a_removed_key_stays_removed(make: Make<'_>, can: &Capabilities<'_>) -> Result<Verdict, Finding> {
     let Some(reopen) = can.reopen else {
         return Ok(Verdict::Skipped("reopen"));
     };
@@ -138,9 +113,7 @@ pub(super) fn a_removed_key_stays_removed(
     let found = driver.read_all(Topic::Keys, 0, Position::ZERO)?;
     let places: Vec<u64> = found.iter().map(|record| record.position.0).collect();
     let expected: Vec<u64> = (0..tail.0).filter(|place| *place != 1).collect();
-    require(places == expected, || {
-        format!("after reopening there are {places:?}")
-    })?;
+    require(places == expected, || format!("after reopening there are {places:?}"))?;
     let next = driver.store(&record(Topic::Keys, 0, 9))?;
     require(next >= tail, || format!("{next} was used again"))?;
     Ok(Verdict::Holds)

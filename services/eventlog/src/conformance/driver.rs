@@ -7,9 +7,7 @@ use std::{
 };
 
 use super::Finding;
-use crate::{
-    Completion, Done, EventLog, LogReader, NewRecord, Position, ReadLimit, Record, Ticket, Topic,
-};
+use crate::{Completion, Done, EventLog, LogReader, NewRecord, Position, ReadLimit, Record, Ticket, Topic};
 
 /// With faults a write fails now and then; this many failures in a row are no chance.
 const ATTEMPTS_MAX: usize = 200;
@@ -65,10 +63,7 @@ impl Driver {
                 return Ok(done);
             }
             if Instant::now() >= deadline {
-                return Err(format!(
-                    "{ticket:?} did not complete within {:?}",
-                    self.patience
-                ));
+                return Err(format!("{ticket:?} did not complete within {:?}", self.patience));
             }
             self.poll();
         }
@@ -83,12 +78,7 @@ impl Driver {
         reached(self)
     }
 
-    pub(super) fn append(
-        &mut self,
-        partition: u32,
-        at: Position,
-        frame: &[u8],
-    ) -> Result<Done, Finding> {
+    pub(super) fn append(&mut self, partition: u32, at: Position, frame: &[u8]) -> Result<Done, Finding> {
         let ticket = self.log.append(partition, at, frame.to_vec());
         self.wait(ticket)
     }
@@ -112,16 +102,13 @@ impl Driver {
                 Done::Submitted { position, .. } => return Ok(position),
                 Done::Staged { positions } | Done::Published { positions } => {
                     let one = <[Position; 1]>::try_from(positions);
-                    return one.map(|[position]| position).map_err(|positions| {
-                        format!("one record was answered with {} positions", positions.len())
-                    });
+                    return one
+                        .map(|[position]| position)
+                        .map_err(|positions| format!("one record was answered with {} positions", positions.len()));
                 }
                 Done::Unknown => {}
                 other => {
-                    return Err(format!(
-                        "a write to {} was answered {other:?}",
-                        record.topic
-                    ));
+                    return Err(format!("a write to {} was answered {other:?}", record.topic));
                 }
             }
         }
@@ -137,12 +124,7 @@ impl Driver {
     }
 
     /// Removes until it is done.
-    pub(super) fn remove(
-        &mut self,
-        topic: Topic,
-        partition: u32,
-        positions: &crate::Removal,
-    ) -> Result<(), Finding> {
+    pub(super) fn remove(&mut self, topic: Topic, partition: u32, positions: &crate::Removal) -> Result<(), Finding> {
         for _ in 0..ATTEMPTS_MAX {
             let ticket = self.log.remove(topic, partition, positions.clone());
             match self.wait(ticket)? {
@@ -155,22 +137,12 @@ impl Driver {
     }
 
     pub(super) fn tail(&self, topic: Topic, partition: u32) -> Result<Position, Finding> {
-        self.reader
-            .tail(topic, partition)
-            .map_err(|error| error.to_string())
+        self.reader.tail(topic, partition).map_err(|error| error.to_string())
     }
 
     /// Everything from a position on, in as many reads as it takes.
-    pub(super) fn read_all(
-        &self,
-        topic: Topic,
-        partition: u32,
-        from: Position,
-    ) -> Result<Vec<Record>, Finding> {
-        let limit = ReadLimit {
-            records: 7,
-            bytes: 1 << 20,
-        };
+    pub(super) fn read_all(&self, topic: Topic, partition: u32, from: Position) -> Result<Vec<Record>, Finding> {
+        let limit = ReadLimit { records: 7, bytes: 1 << 20 };
         let mut all: Vec<Record> = Vec::new();
         let mut from = from;
         loop {
@@ -186,15 +158,7 @@ impl Driver {
 
     /// The record at a position.
     pub(super) fn at(&self, topic: Topic, partition: u32, at: Position) -> Result<Record, Finding> {
-        let read = self.reader.read(
-            topic,
-            partition,
-            at,
-            ReadLimit {
-                records: 1,
-                bytes: 1,
-            },
-        );
+        let read = self.reader.read(topic, partition, at, ReadLimit { records: 1, bytes: 1 });
         let found = read.map_err(|error| error.to_string())?.into_iter().next();
         found
             .filter(|record| record.position == at)
@@ -205,12 +169,7 @@ impl Driver {
     pub(super) fn require(&self, record: &NewRecord, at: Position) -> Result<(), Finding> {
         let found = self.at(record.topic, record.partition, at)?;
         let expected = record.clone().at(at, found.appended_at_us);
-        require(found == expected, || {
-            format!(
-                "{} partition {} has {found:?} at {at}",
-                record.topic, record.partition
-            )
-        })
+        require(found == expected, || format!("{} partition {} has {found:?} at {at}", record.topic, record.partition))
     }
 }
 

@@ -68,11 +68,7 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (passed, skipped) = (self.passed.len(), self.skipped.len());
         let checks = passed + skipped + self.failed.len();
-        write!(
-            f,
-            "conformance of {}: {checks} checks, {passed} passed",
-            self.adapter
-        )?;
+        write!(f, "conformance of {}: {checks} checks, {passed} passed", self.adapter)?;
         write!(f, ", {skipped} skipped, {} failed", self.failed.len())?;
         for (check, missing) in &self.skipped {
             write!(f, "\n  skipped {check}: the adapter offers no {missing}")?;
@@ -85,84 +81,33 @@ impl fmt::Display for Report {
 }
 
 const CHECKS: &[(&str, Check)] = &[
-    (
-        "every_partition_is_assigned",
-        waiting::every_partition_is_assigned,
-    ),
-    (
-        "each_operation_completes_once",
-        waiting::each_operation_completes_once,
-    ),
-    (
-        "poll_of_zero_does_not_wait",
-        waiting::poll_of_zero_does_not_wait,
-    ),
+    ("every_partition_is_assigned", waiting::every_partition_is_assigned),
+    ("each_operation_completes_once", waiting::each_operation_completes_once),
+    ("poll_of_zero_does_not_wait", waiting::poll_of_zero_does_not_wait),
     ("a_waker_ends_the_wait", waiting::a_waker_ends_the_wait),
     ("positions_are_dense", records::positions_are_dense),
-    (
-        "a_completed_record_is_readable",
-        records::a_completed_record_is_readable,
-    ),
+    ("a_completed_record_is_readable", records::a_completed_record_is_readable),
     ("a_readable_record_stays", records::a_readable_record_stays),
     ("reads_keep_their_limits", records::reads_keep_their_limits),
-    (
-        "removed_records_are_never_read",
-        records::removed_records_are_never_read,
-    ),
-    (
-        "the_ledger_is_never_removed_from",
-        records::the_ledger_is_never_removed_from,
-    ),
-    (
-        "what_is_refused_is_not_written",
-        records::what_is_refused_is_not_written,
-    ),
-    (
-        "topic_ids_differ_and_stay",
-        records::topic_ids_differ_and_stay,
-    ),
-    (
-        "committed_lies_at_its_position",
-        appends::committed_lies_at_its_position,
-    ),
+    ("removed_records_are_never_read", records::removed_records_are_never_read),
+    ("the_ledger_is_never_removed_from", records::the_ledger_is_never_removed_from),
+    ("what_is_refused_is_not_written", records::what_is_refused_is_not_written),
+    ("topic_ids_differ_and_stay", records::topic_ids_differ_and_stay),
+    ("committed_lies_at_its_position", appends::committed_lies_at_its_position),
     ("only_the_tail_commits", appends::only_the_tail_commits),
-    (
-        "no_position_is_committed_twice",
-        appends::no_position_is_committed_twice,
-    ),
+    ("no_position_is_committed_twice", appends::no_position_is_committed_twice),
     ("partitions_are_apart", appends::partitions_are_apart),
-    (
-        "rivals_never_share_a_position",
-        appends::rivals_never_share_a_position,
-    ),
-    (
-        "committed_survives_a_crash",
-        crashes::committed_survives_a_crash,
-    ),
-    (
-        "a_readable_frame_survives_a_crash",
-        crashes::a_readable_frame_survives_a_crash,
-    ),
-    (
-        "staged_is_durable_before_its_frame",
-        crashes::staged_is_durable_before_its_frame,
-    ),
-    (
-        "flushed_survives_a_crash",
-        crashes::flushed_survives_a_crash,
-    ),
-    (
-        "a_removed_key_stays_removed",
-        crashes::a_removed_key_stays_removed,
-    ),
+    ("rivals_never_share_a_position", appends::rivals_never_share_a_position),
+    ("committed_survives_a_crash", crashes::committed_survives_a_crash),
+    ("a_readable_frame_survives_a_crash", crashes::a_readable_frame_survives_a_crash),
+    ("staged_is_durable_before_its_frame", crashes::staged_is_durable_before_its_frame),
+    ("flushed_survives_a_crash", crashes::flushed_survives_a_crash),
+    ("a_removed_key_stays_removed", crashes::a_removed_key_stays_removed),
 ];
 
 /// Runs every check, each on a log of its own with at least two partitions, which `make` makes empty.
 pub fn suite(make: impl Fn() -> Box<dyn EventLog>, capabilities: &Capabilities<'_>) -> Report {
-    let mut report = Report {
-        adapter: capabilities.adapter.to_owned(),
-        ..Report::default()
-    };
+    let mut report = Report { adapter: capabilities.adapter.to_owned(), ..Report::default() };
     let make = || Driver::new(make(), capabilities.patience);
     for (name, check) in CHECKS {
         match check(&make, capabilities) {

@@ -50,12 +50,7 @@ pub(super) struct Head {
 
 impl Head {
     pub(super) fn tail(&self, topic: Topic) -> Position {
-        Position(
-            self.tails
-                .get(usize::from(topic.number()))
-                .copied()
-                .unwrap_or(0),
-        )
+        Position(self.tails.get(usize::from(topic.number())).copied().unwrap_or(0))
     }
 }
 
@@ -87,30 +82,20 @@ pub(super) fn read(path: &Path) -> Result<Option<(u64, Mark)>, Error> {
             read.map_err(|error| fault::of_io(path, &error))?;
         }
     }
-    let damaged = |detail: &str| Error::AnchorDamaged {
-        anchor: path.into(),
-        detail: detail.into(),
-    };
+    let damaged = |detail: &str| Error::AnchorDamaged { anchor: path.into(), detail: detail.into() };
     let half = bytes.len() / 2;
     if half == 0 || !half.is_multiple_of(SECTOR_BYTES) || !bytes.len().is_multiple_of(2) {
         return Err(damaged("its size is not that of two slots"));
     }
     let (first, second) = bytes.split_at(half);
-    let newest = [first, second]
-        .into_iter()
-        .filter_map(decode)
-        .max_by_key(|(generation, _)| *generation);
-    newest
-        .map(Some)
-        .ok_or_else(|| damaged("neither of its two slots is whole"))
+    let newest = [first, second].into_iter().filter_map(decode).max_by_key(|(generation, _)| *generation);
+    newest.map(Some).ok_or_else(|| damaged("neither of its two slots is whole"))
 }
 
 /// Writes a new file; for the first open, a checkpoint, and a rebuild. Synced, its directory too.
 pub(super) fn create(path: &Path, mark: &Mark) -> Result<Anchor, Error> {
     let fault = |error: io::Error| fault::of_io(path, &error);
-    let directory = path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty());
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     let directory = directory.unwrap_or(Path::new("."));
     fs::create_dir_all(directory).map_err(fault)?;
     // Made whole under another name: a crash leaves either no anchor or a good one.
@@ -118,13 +103,9 @@ pub(super) fn create(path: &Path, mark: &Mark) -> Result<Anchor, Error> {
     let mut bytes = encode(1, mark);
     bytes.splice(0..0, vec![0; bytes.len()]);
     fs::write(&unfinished, &bytes).map_err(fault)?;
-    File::open(&unfinished)
-        .and_then(|file| file.sync_all())
-        .map_err(fault)?;
+    File::open(&unfinished).and_then(|file| file.sync_all()).map_err(fault)?;
     fs::rename(&unfinished, path).map_err(fault)?;
-    File::open(directory)
-        .and_then(|directory| directory.sync_all())
-        .map_err(fault)?;
+    File::open(directory).and_then(|directory| directory.sync_all()).map_err(fault)?;
     Anchor::open(path, 1)
 }
 
@@ -133,26 +114,15 @@ impl Anchor {
     pub(super) fn open(path: &Path, generation: u64) -> Result<Self, Error> {
         let file = OpenOptions::new().write(true).open(path);
         let file = file.map_err(|error| fault::of_io(path, &error))?;
-        Ok(Self {
-            path: path.into(),
-            file,
-            generation,
-        })
+        Ok(Self { path: path.into(), file, generation })
     }
 
     /// Writes and syncs the next generation. After an error nothing is known but that the slot before is whole.
     pub(super) fn write(&mut self, mark: &Mark) -> Result<(), Error> {
         let generation = self.generation.saturating_add(1);
         let slot = encode(generation, mark);
-        let offset = if generation.is_multiple_of(2) {
-            0
-        } else {
-            u64::try_from(slot.len()).unwrap_or(0)
-        };
-        let written = self
-            .file
-            .write_all_at(&slot, offset)
-            .and_then(|()| self.file.sync_data());
+        let offset = if generation.is_multiple_of(2) { 0 } else { u64::try_from(slot.len()).unwrap_or(0) };
+        let written = self.file.write_all_at(&slot, offset).and_then(|()| self.file.sync_data());
         written.map_err(|error| fault::of_io(&self.path, &error))?;
         self.generation = generation;
         Ok(())
@@ -169,15 +139,9 @@ fn encode(generation: u64, mark: &Mark) -> Vec<u8> {
     slot.extend_from_slice(MAGIC);
     slot.extend_from_slice(&generation.to_be_bytes());
     slot.extend_from_slice(&mark.log_id);
-    slot.extend_from_slice(
-        &u32::try_from(mark.heads.len())
-            .unwrap_or(u32::MAX)
-            .to_be_bytes(),
-    );
+    slot.extend_from_slice(&u32::try_from(mark.heads.len()).unwrap_or(u32::MAX).to_be_bytes());
     for head in &mark.heads {
-        head.tails
-            .iter()
-            .for_each(|tail| slot.extend_from_slice(&tail.to_be_bytes()));
+        head.tails.iter().for_each(|tail| slot.extend_from_slice(&tail.to_be_bytes()));
         slot.extend_from_slice(&head.frame);
     }
     slot.extend_from_slice(&hash(&slot));
@@ -205,18 +169,9 @@ fn decode(slot: &[u8]) -> Option<(u64, Mark)> {
     }
     let content = slot.get(..slot.len().checked_sub(rest.len())?)?;
     let (stored, padding) = rest.split_first_chunk::<HASH_BYTES>()?;
-    let whole = hash(content) == *stored
-        && slot.len() == slot_bytes(heads.len())
-        && padding.iter().all(|byte| *byte == 0);
-    whole.then(|| {
-        (
-            u64::from_be_bytes(*generation),
-            Mark {
-                log_id: *log_id,
-                heads,
-            },
-        )
-    })
+    let whole =
+        hash(content) == *stored && slot.len() == slot_bytes(heads.len()) && padding.iter().all(|byte| *byte == 0);
+    whole.then(|| (u64::from_be_bytes(*generation), Mark { log_id: *log_id, heads }))
 }
 
 #[cfg(test)]
@@ -225,14 +180,8 @@ mod tests {
     use super::*;
 
     fn mark(tail: u64) -> Mark {
-        let head = Head {
-            tails: [tail; Topic::COUNT],
-            frame: hash(&tail.to_be_bytes()),
-        };
-        Mark {
-            log_id: [7; 16],
-            heads: vec![head; 3],
-        }
+        let head = Head { tails: [tail; Topic::COUNT], frame: hash(&tail.to_be_bytes()) };
+        Mark { log_id: [7; 16], heads: vec![head; 3] }
     }
 
     #[test]
@@ -259,18 +208,9 @@ mod tests {
         let mut both = whole.clone();
         both[20] ^= 1;
         both[whole.len() / 2 + 20] ^= 1;
-        for bad in [
-            both,
-            whole[..whole.len() - 1].to_vec(),
-            Vec::new(),
-            b"something else".to_vec(),
-        ] {
+        for bad in [both, whole[..whole.len() - 1].to_vec(), Vec::new(), b"something else".to_vec()] {
             fs::write(&path, &bad).unwrap();
-            assert!(
-                matches!(read(&path), Err(Error::AnchorDamaged { .. })),
-                "{}",
-                bad.len()
-            );
+            assert!(matches!(read(&path), Err(Error::AnchorDamaged { .. })), "{}", bad.len());
         }
     }
 }

@@ -28,13 +28,9 @@ pub(super) fn erase(store: &Store, unlink_wait_max: Duration) -> Result<bool, Er
     let mut options = CompactOptions::default();
     options.set_exclusive_manual_compaction(true);
     options.set_bottommost_level_compaction(BottommostLevelCompaction::Force);
-    store
-        .db
-        .compact_range_cf_opt(keys, None::<&[u8]>, None::<&[u8]>, &options);
+    store.db.compact_range_cf_opt(keys, None::<&[u8]>, None::<&[u8]>, &options);
     let files = store.db.live_files().map_err(|error| store.fault(&error))?;
-    let keys = files
-        .iter()
-        .filter(|file| file.column_family_name == Topic::Keys.as_str());
+    let keys = files.iter().filter(|file| file.column_family_name == Topic::Keys.as_str());
     let deletions: u64 = keys.map(|file| file.num_deletions).sum();
     if deletions > 0 {
         return Err(Error::Storage {
@@ -53,10 +49,7 @@ pub(super) fn flush(store: &Store) -> Result<(), Error> {
     }
     let mut options = FlushOptions::default();
     options.set_wait(true);
-    store
-        .db
-        .flush_cfs_opt(&families, &options)
-        .map_err(|error| store.fault(&error))
+    store.db.flush_cfs_opt(&families, &options).map_err(|error| store.fault(&error))
 }
 
 fn await_unlinked(store: &Store, deadline: Instant) -> Result<bool, Error> {
@@ -66,10 +59,7 @@ fn await_unlinked(store: &Store, deadline: Instant) -> Result<bool, Error> {
             return Ok(true);
         }
         if Instant::now() >= deadline {
-            tracing::warn!(
-                files = left.join(", "),
-                "removed keys are in files that are still in use"
-            );
+            tracing::warn!(files = left.join(", "), "removed keys are in files that are still in use");
             return Ok(false);
         }
         std::thread::sleep(UNLINK_LOOK_EVERY);
@@ -79,22 +69,14 @@ fn await_unlinked(store: &Store, deadline: Instant) -> Result<bool, Error> {
 /// Files of the directory that hold records and belong to no state of the database.
 fn obsolete(store: &Store) -> Result<Vec<String>, Error> {
     let live = store.db.live_files().map_err(|error| store.fault(&error))?;
-    let oldest = store
-        .db
-        .property_int_value("rocksdb.min-log-number-to-keep");
+    let oldest = store.db.property_int_value("rocksdb.min-log-number-to-keep");
     let oldest = oldest.map_err(|error| store.fault(&error))?.unwrap_or(0);
     let fault = |error| fault::of_io(&store.directory, &error);
     let mut obsolete = Vec::new();
     for entry in fs::read_dir(&store.directory).map_err(fault)? {
-        let name = entry
-            .map_err(fault)?
-            .file_name()
-            .to_string_lossy()
-            .into_owned();
+        let name = entry.map_err(fault)?.file_name().to_string_lossy().into_owned();
         let dead = match name.split_once('.') {
-            Some((_, "sst")) => !live
-                .iter()
-                .any(|file| file.name.trim_start_matches('/') == name),
+            Some((_, "sst")) => !live.iter().any(|file| file.name.trim_start_matches('/') == name),
             Some((number, "log")) => number.parse::<u64>().is_ok_and(|number| number < oldest),
             _ => false,
         };

@@ -14,9 +14,7 @@ pub(super) fn of_io(path: &Path, error: &io::Error) -> Error {
     let path = path.to_path_buf();
     let detail = error.to_string();
     match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            Error::NoSpace { path, detail }
-        }
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Error::NoSpace { path, detail },
         io::ErrorKind::PermissionDenied
         | io::ErrorKind::ReadOnlyFilesystem
         | io::ErrorKind::NotADirectory
@@ -45,28 +43,16 @@ pub(super) fn of_rocksdb(directory: &Path, error: &rocksdb::Error) -> Error {
     // Opening never creates over an existing database, so a file that is not there has been taken away.
     let missing = says("No such file or directory") || says("does not exist");
     match error.kind() {
-        ErrorKind::Corruption | ErrorKind::NotFound => Error::Damaged {
-            directory: path,
-            detail,
-        },
-        ErrorKind::InvalidArgument if says("olumn famil") => Error::Foreign {
-            directory: path,
-            detail,
-        },
-        _ if missing => Error::Damaged {
-            directory: path,
-            detail,
-        },
+        ErrorKind::Corruption | ErrorKind::NotFound => Error::Damaged { directory: path, detail },
+        ErrorKind::InvalidArgument if says("olumn famil") => Error::Foreign { directory: path, detail },
+        _ if missing => Error::Damaged { directory: path, detail },
         _ => Error::Storage { path, detail },
     }
 }
 
 /// RocksDB names the file of a damaged table or MANIFEST, but not of a damaged write-ahead log.
 fn suspects(directory: &Path, detail: &str) -> String {
-    if [".sst", ".log", "MANIFEST", "CURRENT", "WAL"]
-        .iter()
-        .any(|named| detail.contains(named))
-    {
+    if [".sst", ".log", "MANIFEST", "CURRENT", "WAL"].iter().any(|named| detail.contains(named)) {
         return String::new();
     }
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();

@@ -31,11 +31,7 @@ pub(super) fn open(settings: &Settings) -> Result<(Store, Anchor), Error> {
             anchor.write(&mark)?;
             anchor
         }
-        None if mark
-            .heads
-            .iter()
-            .any(|head| head.tail(Topic::Ledger) > Position::ZERO) =>
-        {
+        None if mark.heads.iter().any(|head| head.tail(Topic::Ledger) > Position::ZERO) => {
             let (anchor, directory) = (settings.anchor.clone(), directory.clone());
             return Err(Error::AnchorMissing { anchor, directory });
         }
@@ -47,23 +43,14 @@ pub(super) fn open(settings: &Settings) -> Result<(Store, Anchor), Error> {
 /// There is an anchor and no database.
 fn missing_store(settings: &Settings, mark: &Mark) -> Error {
     let heads = || (0..).zip(&mark.heads);
-    let lost = Topic::ALL
-        .into_iter()
-        .rev()
-        .flat_map(|topic| heads().map(move |(p, head)| (topic, p, head.tail(topic))));
+    let lost =
+        Topic::ALL.into_iter().rev().flat_map(|topic| heads().map(move |(p, head)| (topic, p, head.tail(topic))));
     let anchor = settings.anchor.clone();
     match lost.max_by_key(|(topic, _, tail)| (*topic == Topic::Ledger && tail.0 > 0, *tail)) {
-        Some((topic, partition, anchored)) if anchored > Position::ZERO => Error::TailBelowAnchor {
-            topic,
-            partition,
-            tail: Position::ZERO,
-            anchored,
-            anchor,
-        },
-        _ => Error::AnchorDamaged {
-            anchor,
-            detail: "its log does not exist".to_owned(),
-        },
+        Some((topic, partition, anchored)) if anchored > Position::ZERO => {
+            Error::TailBelowAnchor { topic, partition, tail: Position::ZERO, anchored, anchor }
+        }
+        _ => Error::AnchorDamaged { anchor, detail: "its log does not exist".to_owned() },
     }
 }
 
@@ -88,32 +75,21 @@ fn is_fresh(directory: &Path) -> Result<bool, Error> {
     let mut strange = None;
     let mut holds_data = false;
     for entry in fs::read_dir(directory).map_err(fault)? {
-        let name = entry
-            .map_err(fault)?
-            .file_name()
-            .to_string_lossy()
-            .into_owned();
+        let name = entry.map_err(fault)?.file_name().to_string_lossy().into_owned();
         if name == "CURRENT" {
             return Ok(false);
         }
         let ours = ["LOCK", "LOG", "IDENTITY", "MANIFEST-", "OPTIONS-"];
         let data = name.ends_with(".sst") || name.ends_with(".log");
         holds_data |= data;
-        if !data && !name.ends_with(".dbtmp") && !ours.iter().any(|prefix| name.starts_with(prefix))
-        {
+        if !data && !name.ends_with(".dbtmp") && !ours.iter().any(|prefix| name.starts_with(prefix)) {
             strange = Some(name);
         }
     }
     let directory = directory.to_path_buf();
     match strange {
-        Some(name) => Err(Error::Foreign {
-            directory,
-            detail: format!("the file {name}"),
-        }),
-        None if holds_data => Err(Error::Damaged {
-            directory,
-            detail: "the file CURRENT is missing".to_owned(),
-        }),
+        Some(name) => Err(Error::Foreign { directory, detail: format!("the file {name}") }),
+        None if holds_data => Err(Error::Damaged { directory, detail: "the file CURRENT is missing".to_owned() }),
         // Empty, or a first start that was killed before it had made anything.
         None => Ok(true),
     }

@@ -1,20 +1,14 @@
 //! How RocksDB is set up: recovery that refuses damage, one write-ahead log, bounded memory and files.
 
-use rocksdb::{
-    BlockBasedOptions, Cache, DBCompressionType, DBRecoveryMode, Options, WriteBufferManager,
-};
+use rocksdb::{BlockBasedOptions, Cache, DBCompressionType, DBRecoveryMode, Options, WriteBufferManager};
 
 use super::settings::{Compression, Settings};
 
 /// Of the database. Creates one only if it is `fresh`.
-pub(super) fn database(
-    settings: &Settings,
-    cache: &Cache,
-    fresh: bool,
-) -> Result<Options, rocksdb::Error> {
+pub(super) fn database(settings: &Settings, cache: &Cache, fresh: bool) -> Result<Options, rocksdb::Error> {
     // What the Rust interface has no call for. No resumption behind our back: after a failed write we reopen and look.
-    let mut options = Options::default()
-        .get_options_from_string("track_and_verify_wals=true;max_bgerror_resume_count=0")?;
+    let mut options =
+        Options::default().get_options_from_string("track_and_verify_wals=true;max_bgerror_resume_count=0")?;
     options.create_if_missing(fresh);
     // The first start may have been killed between two families.
     options.create_missing_column_families(true);
@@ -33,8 +27,7 @@ pub(super) fn database(
     options.set_stats_dump_period_sec(0);
     // Charged to the cache, so that one number bounds memtables and blocks together.
     let memtables = settings.memory_bytes_max / 2;
-    let manager =
-        WriteBufferManager::new_write_buffer_manager_with_cache(memtables, false, cache.clone());
+    let manager = WriteBufferManager::new_write_buffer_manager_with_cache(memtables, false, cache.clone());
     options.set_write_buffer_manager(&manager);
     Ok(options)
 }

@@ -40,12 +40,7 @@ pub(super) struct Prepared {
 }
 
 /// Plans a round. Nothing is written, so an error leaves the log as it was.
-pub(super) fn prepare(
-    store: &Store,
-    shared: &Shared,
-    round: Round,
-    now_us: i64,
-) -> Result<Prepared, Error> {
+pub(super) fn prepare(store: &Store, shared: &Shared, round: Round, now_us: i64) -> Result<Prepared, Error> {
     let mut prepared = Prepared {
         ordinary: WriteBatch::default(),
         frames: WriteBatch::default(),
@@ -97,24 +92,14 @@ impl Prepared {
         Ok(self.completions)
     }
 
-    fn write(
-        &mut self,
-        store: &Store,
-        shared: &Shared,
-        write: Write,
-        now_us: i64,
-    ) -> Result<(), Error> {
+    fn write(&mut self, store: &Store, shared: &Shared, write: Write, now_us: i64) -> Result<(), Error> {
         let mut positions = Vec::with_capacity(write.records.len());
         for record in &write.records {
             let bounds = self.bounds_of(shared, record.topic, record.partition)?;
             let position = bounds.tail;
             bounds.tail = position.next();
             let key = rows::key(record.partition, position);
-            self.ordinary.put_cf(
-                store.family(record.topic)?,
-                key,
-                rows::encode(record, now_us),
-            );
+            self.ordinary.put_cf(store.family(record.topic)?, key, rows::encode(record, now_us));
             positions.push(position);
         }
         self.completions.push(write.completion(positions));
@@ -122,20 +107,14 @@ impl Prepared {
     }
 
     fn remove(&mut self, store: &Store, shared: &Shared, remove: Remove) -> Result<(), Error> {
-        let Remove {
-            ticket,
-            topic,
-            partition,
-            positions,
-        } = remove;
+        let Remove { ticket, topic, partition, positions } = remove;
         let family = store.family(topic)?;
         let bounds = self.bounds_of(shared, topic, partition)?;
         match positions {
             Removal::Exactly(positions) => {
                 let tail = bounds.tail;
                 for position in positions.into_iter().filter(|position| *position < tail) {
-                    self.ordinary
-                        .delete_cf(family, rows::key(partition, position));
+                    self.ordinary.delete_cf(family, rows::key(partition, position));
                 }
             }
             Removal::Below(end) => {
@@ -147,8 +126,7 @@ impl Prepared {
                     self.ordinary.delete_range_cf(family, from, to);
                 } else {
                     for position in (start.0..end.0).map(Position) {
-                        self.ordinary
-                            .delete_cf(family, rows::key(partition, position));
+                        self.ordinary.delete_cf(family, rows::key(partition, position));
                     }
                 }
             }
@@ -156,10 +134,7 @@ impl Prepared {
         if topic == Topic::Keys {
             self.erasures.push(ticket);
         }
-        self.completions.push(Completion {
-            ticket,
-            done: Done::Removed,
-        });
+        self.completions.push(Completion { ticket, done: Done::Removed });
         Ok(())
     }
 
@@ -167,39 +142,22 @@ impl Prepared {
     fn counters(&mut self, store: &Store) -> Result<(), Error> {
         let meta = store.meta()?;
         for ((topic, partition), bounds) in &self.bounds {
-            let (tail, start) = (
-                rows::tail_row(*topic, *partition),
-                rows::start_row(*topic, *partition),
-            );
-            self.ordinary
-                .put_cf(meta, tail, bounds.tail.0.to_be_bytes());
-            self.ordinary
-                .put_cf(meta, start, bounds.start.0.to_be_bytes());
+            let (tail, start) = (rows::tail_row(*topic, *partition), rows::start_row(*topic, *partition));
+            self.ordinary.put_cf(meta, tail, bounds.tail.0.to_be_bytes());
+            self.ordinary.put_cf(meta, start, bounds.start.0.to_be_bytes());
         }
         Ok(())
     }
 
-    fn append(
-        &mut self,
-        store: &Store,
-        shared: &Shared,
-        append: Append,
-        now_us: i64,
-    ) -> Result<(), Error> {
-        let Append {
-            ticket,
-            partition,
-            at,
-            frame,
-        } = append;
+    fn append(&mut self, store: &Store, shared: &Shared, append: Append, now_us: i64) -> Result<(), Error> {
+        let Append { ticket, partition, at, frame } = append;
         let bounds = self.bounds_of(shared, Topic::Ledger, partition)?;
         let done = if bounds.tail == at {
             bounds.tail = at.next();
             self.heads.insert(partition, anchor::hash(&frame));
             let record = NewRecord::new(Topic::Ledger, partition, Vec::new(), frame);
             let row = rows::encode(&record, now_us);
-            self.frames
-                .put_cf(store.family(Topic::Ledger)?, rows::key(partition, at), row);
+            self.frames.put_cf(store.family(Topic::Ledger)?, rows::key(partition, at), row);
             Done::Committed(at)
         } else {
             Done::Conflict
@@ -208,12 +166,7 @@ impl Prepared {
         Ok(())
     }
 
-    fn bounds_of(
-        &mut self,
-        shared: &Shared,
-        topic: Topic,
-        partition: u32,
-    ) -> Result<&mut Bounds, Error> {
+    fn bounds_of(&mut self, shared: &Shared, topic: Topic, partition: u32) -> Result<&mut Bounds, Error> {
         let now = shared.bounds(topic, partition)?;
         Ok(self.bounds.entry((topic, partition)).or_insert(now))
     }

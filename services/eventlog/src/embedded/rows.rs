@@ -24,10 +24,7 @@ const RECORD_LAYOUT: u8 = 1;
 /// The key of a record.
 pub(super) fn key(partition: u32, position: Position) -> [u8; 12] {
     let mut key = [0; 12];
-    let bytes = partition
-        .to_be_bytes()
-        .into_iter()
-        .chain(position.0.to_be_bytes());
+    let bytes = partition.to_be_bytes().into_iter().chain(position.0.to_be_bytes());
     key.iter_mut().zip(bytes).for_each(|(to, from)| *to = from);
     key
 }
@@ -36,10 +33,7 @@ pub(super) fn key(partition: u32, position: Position) -> [u8; 12] {
 pub(super) fn place(key: &[u8]) -> Option<(u32, Position)> {
     let (partition, position) = key.split_first_chunk::<4>()?;
     let position: [u8; 8] = position.try_into().ok()?;
-    Some((
-        u32::from_be_bytes(*partition),
-        Position(u64::from_be_bytes(position)),
-    ))
+    Some((u32::from_be_bytes(*partition), Position(u64::from_be_bytes(position))))
 }
 
 /// The key of a tail.

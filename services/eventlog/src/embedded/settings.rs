@@ -73,53 +73,26 @@ impl Settings {
     /// Refuses what cannot work, before anything is touched.
     pub(super) fn check(&self) -> Result<(), Error> {
         let rules = [
-            (
-                "partitions",
-                (1..=4_096).contains(&self.partitions),
-                "1 to 4096",
-            ),
-            (
-                "record_bytes_max",
-                (1..=64 << 20).contains(&self.record_bytes_max),
-                "1 to 67108864",
-            ),
-            (
-                "write_buffer_bytes",
-                (64 << 10..=1 << 30).contains(&self.write_buffer_bytes),
-                "65536 to 1073741824",
-            ),
+            ("partitions", (1..=4_096).contains(&self.partitions), "1 to 4096"),
+            ("record_bytes_max", (1..=64 << 20).contains(&self.record_bytes_max), "1 to 67108864"),
+            ("write_buffer_bytes", (64 << 10..=1 << 30).contains(&self.write_buffer_bytes), "65536 to 1073741824"),
             (
                 "memory_bytes_max",
                 self.memory_bytes_max / 2 >= self.write_buffer_bytes,
                 "at least twice write_buffer_bytes",
             ),
-            (
-                "wal_bytes_max",
-                self.wal_bytes_max >= 1 << 20,
-                "at least 1048576",
-            ),
-            (
-                "open_files_max",
-                (32..=1 << 20).contains(&self.open_files_max),
-                "32 to 1048576",
-            ),
+            ("wal_bytes_max", self.wal_bytes_max >= 1 << 20, "at least 1048576"),
+            ("open_files_max", (32..=1 << 20).contains(&self.open_files_max), "32 to 1048576"),
             (
                 "reopen_after_max",
                 !self.reopen_after_min.is_zero() && self.reopen_after_max >= self.reopen_after_min,
                 "at least reopen_after_min, which is above zero",
             ),
-            (
-                "anchor",
-                !self.anchor.starts_with(&self.directory),
-                "outside directory",
-            ),
+            ("anchor", !self.anchor.starts_with(&self.directory), "outside directory"),
         ];
         match rules.into_iter().find(|(_, holds, _)| !holds) {
             None => Ok(()),
-            Some((name, _, rule)) => Err(Error::Setting {
-                name,
-                detail: rule.to_owned(),
-            }),
+            Some((name, _, rule)) => Err(Error::Setting { name, detail: rule.to_owned() }),
         }
     }
 }
@@ -141,27 +114,12 @@ mod tests {
     fn each_rule_is_named() {
         assert_eq!(None, check(|_| {}));
         assert_eq!(Some("partitions"), check(|s| s.partitions = 0));
-        assert_eq!(
-            Some("record_bytes_max"),
-            check(|s| s.record_bytes_max = 65 << 20)
-        );
-        assert_eq!(
-            Some("write_buffer_bytes"),
-            check(|s| s.write_buffer_bytes = 1)
-        );
-        assert_eq!(
-            Some("memory_bytes_max"),
-            check(|s| s.memory_bytes_max = 1 << 20)
-        );
+        assert_eq!(Some("record_bytes_max"), check(|s| s.record_bytes_max = 65 << 20));
+        assert_eq!(Some("write_buffer_bytes"), check(|s| s.write_buffer_bytes = 1));
+        assert_eq!(Some("memory_bytes_max"), check(|s| s.memory_bytes_max = 1 << 20));
         assert_eq!(Some("wal_bytes_max"), check(|s| s.wal_bytes_max = 0));
         assert_eq!(Some("open_files_max"), check(|s| s.open_files_max = 1));
-        assert_eq!(
-            Some("reopen_after_max"),
-            check(|s| s.reopen_after_min = Duration::ZERO)
-        );
-        assert_eq!(
-            Some("anchor"),
-            check(|s| s.anchor = s.directory.join("anchor"))
-        );
+        assert_eq!(Some("reopen_after_max"), check(|s| s.reopen_after_min = Duration::ZERO));
+        assert_eq!(Some("anchor"), check(|s| s.anchor = s.directory.join("anchor")));
     }
 }

@@ -42,16 +42,9 @@ impl Shared {
         let shared = Self {
             settings,
             log_id: store.log_id,
-            bounds: std::iter::repeat_with(SharedBounds::default)
-                .take(count)
-                .collect(),
+            bounds: std::iter::repeat_with(SharedBounds::default).take(count).collect(),
             mark: Mutex::new(mark),
-            store: RwLock::new(Slot::Broken {
-                error: Error::Unavailable {
-                    reason: String::new(),
-                },
-                attempts: 0,
-            }),
+            store: RwLock::new(Slot::Broken { error: Error::Unavailable { reason: String::new() }, attempts: 0 }),
         };
         shared.reopened(store)?;
         Ok(shared)
@@ -62,22 +55,16 @@ impl Shared {
     }
 
     /// Runs with the open store; it stays open meanwhile.
-    pub(super) fn with_store<T>(
-        &self,
-        run: impl FnOnce(&Store) -> Result<T, Error>,
-    ) -> Result<T, Error> {
+    pub(super) fn with_store<T>(&self, run: impl FnOnce(&Store) -> Result<T, Error>) -> Result<T, Error> {
         match &*self.slot() {
             Slot::Open(store) => run(store),
-            Slot::Broken { error, .. } => Err(Error::Unavailable {
-                reason: error.to_string(),
-            }),
+            Slot::Broken { error, .. } => Err(Error::Unavailable { reason: error.to_string() }),
         }
     }
 
     /// Closes the store. Waits for readers.
     pub(super) fn broken(&self, error: Error, attempts: u32) {
-        *self.store.write().unwrap_or_else(PoisonError::into_inner) =
-            Slot::Broken { error, attempts };
+        *self.store.write().unwrap_or_else(PoisonError::into_inner) = Slot::Broken { error, attempts };
     }
 
     /// Takes a store that was opened and checked, with all that lies in it.
@@ -117,19 +104,12 @@ impl Shared {
 
     fn shared_bounds(&self, topic: Topic, partition: u32) -> Option<&SharedBounds> {
         let partition = usize::try_from(partition).ok()?;
-        self.bounds
-            .get(partition * Topic::COUNT + usize::from(topic.number()))
+        self.bounds.get(partition * Topic::COUNT + usize::from(topic.number()))
     }
 }
 
 impl LogReader for Shared {
-    fn read(
-        &self,
-        topic: Topic,
-        partition: u32,
-        from: Position,
-        limit: ReadLimit,
-    ) -> Result<Vec<Record>, Error> {
+    fn read(&self, topic: Topic, partition: u32, from: Position, limit: ReadLimit) -> Result<Vec<Record>, Error> {
         self.with_store(|store| {
             let bounds = self.bounds(topic, partition)?;
             store.read(topic, partition, from, bounds, limit)
@@ -151,10 +131,7 @@ impl LogReader for Shared {
     fn health(&self) -> Health {
         match &*self.slot() {
             Slot::Open(_) => Health::Working,
-            Slot::Broken { error, attempts } => Health::Broken {
-                error: error.clone(),
-                attempts: *attempts,
-            },
+            Slot::Broken { error, attempts } => Health::Broken { error: error.clone(), attempts: *attempts },
         }
     }
 }

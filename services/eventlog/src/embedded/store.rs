@@ -6,9 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
-use rocksdb::{
-    Cache, ColumnFamily, ColumnFamilyDescriptor, DB, Options, ReadOptions, WriteBatch, WriteOptions,
-};
+use rocksdb::{Cache, ColumnFamily, ColumnFamilyDescriptor, DB, Options, ReadOptions, WriteBatch, WriteOptions};
 
 use super::{
     anchor::{self, Head, Mark},
@@ -43,17 +41,10 @@ impl Store {
             refuse_strange_families(&options, &directory)?;
         }
         let names = ["default"].into_iter().chain(Topic::ALL.map(Topic::as_str));
-        let families = names
-            .map(|name| ColumnFamilyDescriptor::new(name, options::family(settings, &cache)))
-            .collect::<Vec<_>>();
+        let families =
+            names.map(|name| ColumnFamilyDescriptor::new(name, options::family(settings, &cache))).collect::<Vec<_>>();
         let db = DB::open_cf_descriptors(&options, &directory, families).map_err(fault)?;
-        Self {
-            db,
-            directory,
-            log_id: [0; 16],
-            partitions: settings.partitions,
-        }
-        .identified()
+        Self { db, directory, log_id: [0; 16], partitions: settings.partitions }.identified()
     }
 
     pub(super) fn partitions(&self) -> u32 {
@@ -68,45 +59,30 @@ impl Store {
         let format = u32::try_from(format).unwrap_or(u32::MAX);
         if format > rows::FORMAT {
             let directory = self.directory;
-            return Err(Error::NewerFormat {
-                directory,
-                found: format,
-                known: rows::FORMAT,
-            });
+            return Err(Error::NewerFormat { directory, found: format, known: rows::FORMAT });
         }
         let stored = self.number(rows::PARTITIONS_ROW)?.unwrap_or(0);
         let stored = u32::try_from(stored).unwrap_or(u32::MAX);
         if stored != self.partitions {
             let (directory, configured) = (self.directory, self.partitions);
-            return Err(Error::PartitionsDiffer {
-                directory,
-                stored,
-                configured,
-            });
+            return Err(Error::PartitionsDiffer { directory, stored, configured });
         }
         let id = self.get(self.meta()?, rows::ID_ROW)?.unwrap_or_default();
-        self.log_id = id
-            .try_into()
-            .map_err(|_| self.damaged("the row \"id\" is not 16 bytes"))?;
+        self.log_id = id.try_into().map_err(|_| self.damaged("the row \"id\" is not 16 bytes"))?;
         Ok(self)
     }
 
     fn initialised(mut self) -> Result<Self, Error> {
         let names = ["default"].into_iter().chain(Topic::ALL.map(Topic::as_str));
         for name in names {
-            let family = self
-                .db
-                .cf_handle(name)
-                .ok_or_else(|| self.damaged(&format!("column family {name} is missing")))?;
+            let family =
+                self.db.cf_handle(name).ok_or_else(|| self.damaged(&format!("column family {name} is missing")))?;
             let mut rows = self.db.raw_iterator_cf(family);
             rows.seek_to_first();
             rows.status().map_err(|error| self.fault(&error))?;
             if rows.valid() {
                 let detail = format!("a database with rows in {name} and no row \"format\"");
-                return Err(Error::Foreign {
-                    directory: self.directory.clone(),
-                    detail,
-                });
+                return Err(Error::Foreign { directory: self.directory.clone(), detail });
             }
         }
         let mut id = [0; 16];
@@ -116,16 +92,8 @@ impl Store {
         })?;
         let mut batch = WriteBatch::default();
         let meta = self.meta()?;
-        batch.put_cf(
-            meta,
-            rows::FORMAT_ROW,
-            u64::from(rows::FORMAT).to_be_bytes(),
-        );
-        batch.put_cf(
-            meta,
-            rows::PARTITIONS_ROW,
-            u64::from(self.partitions).to_be_bytes(),
-        );
+        batch.put_cf(meta, rows::FORMAT_ROW, u64::from(rows::FORMAT).to_be_bytes());
+        batch.put_cf(meta, rows::PARTITIONS_ROW, u64::from(self.partitions).to_be_bytes());
         batch.put_cf(meta, rows::ID_ROW, id);
         self.write(batch, true)?;
         self.log_id = id;
@@ -148,9 +116,7 @@ impl Store {
     pub(super) fn write(&self, batch: WriteBatch, synced: bool) -> Result<(), Error> {
         let mut options = WriteOptions::default();
         options.set_sync(synced);
-        self.db
-            .write_opt(batch, &options)
-            .map_err(|error| self.fault(&error))
+        self.db.write_opt(batch, &options).map_err(|error| self.fault(&error))
     }
 
     /// Where a partition of a topic starts and ends.
@@ -158,20 +124,13 @@ impl Store {
         let last = self.last(topic, partition)?;
         let found = last.map_or(Position::ZERO, Position::next);
         if topic == Topic::Ledger {
-            return Ok(Bounds {
-                start: Position::ZERO,
-                tail: found,
-            });
+            return Ok(Bounds { start: Position::ZERO, tail: found });
         }
         let tail = Position(self.number(&rows::tail_row(topic, partition))?.unwrap_or(0));
-        let start = Position(
-            self.number(&rows::start_row(topic, partition))?
-                .unwrap_or(0),
-        );
+        let start = Position(self.number(&rows::start_row(topic, partition))?.unwrap_or(0));
         if found > tail || start > tail {
-            let detail = format!(
-                "{topic} partition {partition} holds {found} positions from {start} on, its tail says {tail}"
-            );
+            let detail =
+                format!("{topic} partition {partition} holds {found} positions from {start} on, its tail says {tail}");
             return Err(self.damaged(&detail));
         }
         Ok(Bounds { start, tail })
@@ -180,10 +139,7 @@ impl Store {
     /// Refuses a store that is short of its anchor or differs from it.
     pub(super) fn check(&self, mark: &Mark, path: &Path) -> Result<(), Error> {
         let anchor = path.to_path_buf();
-        let strange = |detail: &str| Error::AnchorDamaged {
-            anchor: path.into(),
-            detail: detail.into(),
-        };
+        let strange = |detail: &str| Error::AnchorDamaged { anchor: path.into(), detail: detail.into() };
         if mark.log_id != self.log_id {
             return Err(strange("it belongs to another log"));
         }
@@ -194,23 +150,13 @@ impl Store {
             for topic in Topic::ALL {
                 let (tail, anchored) = (self.bounds(topic, partition)?.tail, head.tail(topic));
                 if tail < anchored {
-                    return Err(Error::TailBelowAnchor {
-                        topic,
-                        partition,
-                        tail,
-                        anchored,
-                        anchor,
-                    });
+                    return Err(Error::TailBelowAnchor { topic, partition, tail, anchored, anchor });
                 }
             }
             if let Some(position) = head.tail(Topic::Ledger).previous()
                 && self.frame_hash(partition, position)? != Some(head.frame)
             {
-                return Err(Error::FrameDiffersFromAnchor {
-                    partition,
-                    position,
-                    anchor,
-                });
+                return Err(Error::FrameDiffersFromAnchor { partition, position, anchor });
             }
         }
         Ok(())
@@ -230,17 +176,13 @@ impl Store {
             }
             heads.push(head);
         }
-        Ok(Mark {
-            log_id: self.log_id,
-            heads,
-        })
+        Ok(Mark { log_id: self.log_id, heads })
     }
 
     fn frame_hash(&self, partition: u32, at: Position) -> Result<Option<anchor::FrameHash>, Error> {
         let row = self.get(self.family(Topic::Ledger)?, &rows::key(partition, at))?;
         let Some(row) = row else { return Ok(None) };
-        let record =
-            rows::decode(at, &row).ok_or_else(|| self.unreadable(Topic::Ledger, partition, at))?;
+        let record = rows::decode(at, &row).ok_or_else(|| self.unreadable(Topic::Ledger, partition, at))?;
         Ok(Some(anchor::hash(&record.value)))
     }
 
@@ -266,10 +208,9 @@ impl Store {
         let mut expected = from;
         while let Some((key, row)) = rows.item() {
             let place = rows::place(key).filter(|(found, _)| *found == partition);
-            let (_, position) = place
-                .ok_or_else(|| self.damaged(&format!("{topic} has a row that names no record")))?;
-            let record = rows::decode(position, row)
-                .ok_or_else(|| self.unreadable(topic, partition, position))?;
+            let (_, position) =
+                place.ok_or_else(|| self.damaged(&format!("{topic} has a row that names no record")))?;
+            let record = rows::decode(position, row).ok_or_else(|| self.unreadable(topic, partition, position))?;
             if topic == Topic::Ledger && position != expected {
                 return Err(self.gap(partition, expected));
             }
@@ -293,28 +234,19 @@ impl Store {
     }
 
     pub(super) fn damaged(&self, detail: &str) -> Error {
-        Error::Damaged {
-            directory: self.directory.clone(),
-            detail: detail.to_owned(),
-        }
+        Error::Damaged { directory: self.directory.clone(), detail: detail.to_owned() }
     }
 
     fn gap(&self, partition: u32, position: Position) -> Error {
-        self.damaged(&format!(
-            "ledger partition {partition} has no frame at {position}"
-        ))
+        self.damaged(&format!("ledger partition {partition} has no frame at {position}"))
     }
 
     fn unreadable(&self, topic: Topic, partition: u32, position: Position) -> Error {
-        self.damaged(&format!(
-            "the record of {topic} partition {partition} at {position} cannot be decoded"
-        ))
+        self.damaged(&format!("the record of {topic} partition {partition} at {position} cannot be decoded"))
     }
 
     fn get(&self, family: &ColumnFamily, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
-        self.db
-            .get_cf(family, key)
-            .map_err(|error| self.fault(&error))
+        self.db.get_cf(family, key).map_err(|error| self.fault(&error))
     }
 
     fn number(&self, key: &[u8]) -> Result<Option<u64>, Error> {
@@ -331,26 +263,19 @@ impl Store {
         let mut rows = self.db.raw_iterator_cf(self.family(topic)?);
         rows.seek_for_prev(rows::key(partition, Position(u64::MAX)));
         rows.status().map_err(|error| self.fault(&error))?;
-        let place = rows
-            .key()
-            .and_then(rows::place)
-            .filter(|(found, _)| *found == partition);
+        let place = rows.key().and_then(rows::place).filter(|(found, _)| *found == partition);
         Ok(place.map(|(_, position)| position))
     }
 }
 
 fn refuse_strange_families(options: &Options, directory: &Path) -> Result<(), Error> {
-    let found =
-        DB::list_cf(options, directory).map_err(|error| fault::of_rocksdb(directory, &error))?;
-    let known =
-        |name: &str| name == "default" || Topic::ALL.iter().any(|topic| topic.as_str() == name);
+    let found = DB::list_cf(options, directory).map_err(|error| fault::of_rocksdb(directory, &error))?;
+    let known = |name: &str| name == "default" || Topic::ALL.iter().any(|topic| topic.as_str() == name);
     match found.into_iter().find(|name| !known(name)) {
         None => Ok(()),
         Some(name) => Err(Error::Foreign {
             directory: directory.to_path_buf(),
-            detail: format!(
-                "a database with a column family {name:?} that this version does not know"
-            ),
+            detail: format!("a database with a column family {name:?} that this version does not know"),
         }),
     }
 }

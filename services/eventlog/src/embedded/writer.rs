@@ -8,12 +8,9 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use super::{
-    anchor::Anchor, backup::Backup, open::open, round, settings::Settings, shared::Shared,
-};
+use super::{anchor::Anchor, backup::Backup, open::open, round, settings::Settings, shared::Shared};
 use crate::{
-    Completion, Done, Error, EventLog, Health, LogReader, NewRecord, Position, Removal, Ticket,
-    Topic, Waker,
+    Completion, Done, Error, EventLog, Health, LogReader, NewRecord, Position, Removal, Ticket, Topic, Waker,
     queue::{Kind, Queue, Round},
     signal::Signal,
 };
@@ -52,11 +49,7 @@ impl Embedded {
         let (store, anchor) = open(&settings)?;
         let queue = Queue::new(store.partitions(), settings.record_bytes_max);
         let mark = store.mark()?;
-        let reopen = Backoff {
-            at: Instant::now(),
-            wait: settings.reopen_after_min,
-            attempts: 0,
-        };
+        let reopen = Backoff { at: Instant::now(), wait: settings.reopen_after_min, attempts: 0 };
         Ok(Self {
             shared: Arc::new(Shared::new(settings, store, mark)?),
             queue,
@@ -76,10 +69,7 @@ impl Embedded {
     fn execute(&mut self, round: Round) -> Vec<Completion> {
         let (tickets, refused) = (tickets(&round), round.refused.clone());
         let Some(anchor) = &mut self.anchor else {
-            return refused
-                .into_iter()
-                .chain(unavailable(&tickets, &self.shared.health()))
-                .collect();
+            return refused.into_iter().chain(unavailable(&tickets, &self.shared.health())).collect();
         };
         let shared = &self.shared;
         let executed = shared.with_store(|store| {
@@ -88,14 +78,8 @@ impl Embedded {
         });
         executed.unwrap_or_else(|error| {
             self.fail(error);
-            let unknown = |ticket: &(Ticket, bool)| Completion {
-                ticket: ticket.0,
-                done: Done::Unknown,
-            };
-            refused
-                .into_iter()
-                .chain(tickets.iter().map(unknown))
-                .collect()
+            let unknown = |ticket: &(Ticket, bool)| Completion { ticket: ticket.0, done: Done::Unknown };
+            refused.into_iter().chain(tickets.iter().map(unknown)).collect()
         })
     }
 
@@ -113,9 +97,7 @@ impl Embedded {
         }
         let reopened = open(&self.shared.settings).and_then(|(store, anchor)| {
             if store.log_id != self.shared.log_id() {
-                return Err(
-                    store.damaged("it was replaced by another log while this one was running")
-                );
+                return Err(store.damaged("it was replaced by another log while this one was running"));
             }
             *self.shared.mark() = store.mark()?;
             self.shared.reopened(store)?;
@@ -206,10 +188,7 @@ impl EventLog for Embedded {
         if !self.assigned {
             self.assigned = true;
             let assigned = Done::Assigned((0..self.partitions()).collect());
-            let mut done = vec![Completion {
-                ticket: Ticket::NOTICE,
-                done: assigned,
-            }];
+            let mut done = vec![Completion { ticket: Ticket::NOTICE, done: assigned }];
             let round = self.queue.take();
             if !round.is_empty() {
                 done.extend(self.execute(round));
@@ -222,11 +201,7 @@ impl EventLog for Embedded {
         self.mend();
         self.look_behind();
         let round = self.queue.take();
-        if round.is_empty() {
-            Vec::new()
-        } else {
-            self.execute(round)
-        }
+        if round.is_empty() { Vec::new() } else { self.execute(round) }
     }
 
     fn flush(&mut self) -> Result<(), Error> {
@@ -235,10 +210,7 @@ impl EventLog for Embedded {
             return shared.with_store(|_| Ok(()));
         };
         let flushed = shared.with_store(|store| {
-            store
-                .db
-                .flush_wal(true)
-                .map_err(|error| store.fault(&error))?;
+            store.db.flush_wal(true).map_err(|error| store.fault(&error))?;
             let mark = round::anchored(shared, &BTreeMap::new(), &BTreeMap::new())?;
             anchor.write(&mark)?;
             *shared.mark() = mark;
@@ -285,18 +257,10 @@ fn unavailable(tickets: &[(Ticket, bool)], health: &Health) -> Vec<Completion> {
     };
     let failed = Done::Failed(Error::Unavailable { reason });
     let done = |frame: bool| if frame { Done::Unknown } else { failed.clone() };
-    tickets
-        .iter()
-        .map(|(ticket, frame)| Completion {
-            ticket: *ticket,
-            done: done(*frame),
-        })
-        .collect()
+    tickets.iter().map(|(ticket, frame)| Completion { ticket: *ticket, done: done(*frame) }).collect()
 }
 
 fn now_us() -> i64 {
-    let now = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(now.as_micros()).unwrap_or(i64::MAX)
 }

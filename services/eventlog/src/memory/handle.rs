@@ -4,8 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::{Memory, Shared};
 use crate::{
-    Completion, Done, Error, EventLog, LogReader, NewRecord, Position, Removal, Ticket, Topic,
-    Waker,
+    Completion, Done, Error, EventLog, LogReader, NewRecord, Position, Removal, Ticket, Topic, Waker,
     queue::{Kind, Queue, Round},
     signal::Signal,
 };
@@ -75,12 +74,7 @@ impl EventLog for Handle {
 
     fn poll(&mut self, timeout: Duration) -> Vec<Completion> {
         let notices = self.notices.drain(..);
-        let mut done: Vec<Completion> = notices
-            .map(|done| Completion {
-                ticket: Ticket::NOTICE,
-                done,
-            })
-            .collect();
+        let mut done: Vec<Completion> = notices.map(|done| Completion { ticket: Ticket::NOTICE, done }).collect();
         if self.queue.is_empty() && done.is_empty() {
             self.signal.wait(timeout);
         }
@@ -93,9 +87,7 @@ impl EventLog for Handle {
     fn flush(&mut self) -> Result<(), Error> {
         let mut shared = self.log.lock();
         if let Some(error) = &shared.broken {
-            return Err(Error::Unavailable {
-                reason: error.to_string(),
-            });
+            return Err(Error::Unavailable { reason: error.to_string() });
         }
         shared.state.sync();
         Ok(())
@@ -119,28 +111,15 @@ impl Shared {
     }
 
     fn execute(&mut self, round: Round) -> Vec<Completion> {
-        let Round {
-            refused: mut done,
-            writes,
-            removes,
-            appends,
-        } = round;
+        let Round { refused: mut done, writes, removes, appends } = round;
         if let Some(error) = &self.broken {
-            let failed = Done::Failed(Error::Unavailable {
-                reason: error.to_string(),
-            });
+            let failed = Done::Failed(Error::Unavailable { reason: error.to_string() });
             let writes = writes.iter().map(|write| write.ticket);
             for ticket in writes.chain(removes.iter().map(|remove| remove.ticket)) {
-                done.push(Completion {
-                    ticket,
-                    done: failed.clone(),
-                });
+                done.push(Completion { ticket, done: failed.clone() });
             }
             let appends = appends.iter().map(|append| append.ticket);
-            done.extend(appends.map(|ticket| Completion {
-                ticket,
-                done: Done::Unknown,
-            }));
+            done.extend(appends.map(|ticket| Completion { ticket, done: Done::Unknown }));
             return done;
         }
         for mut write in writes {
@@ -153,30 +132,17 @@ impl Shared {
                 Ok(None) => Done::Unknown,
                 Err(error) => Done::Failed(error),
             };
-            done.push(Completion {
-                ticket: write.ticket,
-                done: answer,
-            });
+            done.push(Completion { ticket: write.ticket, done: answer });
         }
         for remove in removes {
-            let removed = self
-                .state
-                .remove(remove.topic, remove.partition, &remove.positions);
+            let removed = self.state.remove(remove.topic, remove.partition, &remove.positions);
             let answer = removed.map_or_else(Done::Failed, |()| Done::Removed);
-            done.push(Completion {
-                ticket: remove.ticket,
-                done: answer,
-            });
+            done.push(Completion { ticket: remove.ticket, done: answer });
         }
         for append in appends {
             let fate = self.plan.frame();
-            let answer = self
-                .state
-                .append(append.partition, append.at, append.frame, fate);
-            done.push(Completion {
-                ticket: append.ticket,
-                done: answer,
-            });
+            let answer = self.state.append(append.partition, append.at, append.frame, fate);
+            done.push(Completion { ticket: append.ticket, done: answer });
         }
         done
     }

@@ -39,12 +39,7 @@ impl Memory {
 
     /// A log that starts from a snapshot, and shares nothing with where it was taken.
     pub fn from_state(state: LogState, plan: Plan) -> Self {
-        Self(Arc::new(Mutex::new(Shared {
-            state,
-            plan,
-            id: 0,
-            broken: None,
-        })))
+        Self(Arc::new(Mutex::new(Shared { state, plan, id: 0, broken: None })))
     }
 
     /// Sets what [`LogReader::topic_id`] is derived from; 0 until then.
@@ -95,22 +90,14 @@ impl Memory {
     fn reading<T>(&self, read: impl FnOnce(&LogState) -> Result<T, Error>) -> Result<T, Error> {
         let shared = self.lock();
         match &shared.broken {
-            Some(error) => Err(Error::Unavailable {
-                reason: error.to_string(),
-            }),
+            Some(error) => Err(Error::Unavailable { reason: error.to_string() }),
             None => read(&shared.state),
         }
     }
 }
 
 impl LogReader for Memory {
-    fn read(
-        &self,
-        topic: Topic,
-        partition: u32,
-        from: Position,
-        limit: ReadLimit,
-    ) -> Result<Vec<Record>, Error> {
+    fn read(&self, topic: Topic, partition: u32, from: Position, limit: ReadLimit) -> Result<Vec<Record>, Error> {
         self.reading(|state| state.read(topic, partition, from, limit))
     }
 
@@ -128,10 +115,7 @@ impl LogReader for Memory {
 
     fn health(&self) -> Health {
         match &self.lock().broken {
-            Some(error) => Health::Broken {
-                error: error.clone(),
-                attempts: 0,
-            },
+            Some(error) => Health::Broken { error: error.clone(), attempts: 0 },
             None => Health::Working,
         }
     }

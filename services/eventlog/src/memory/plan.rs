@@ -100,11 +100,7 @@ impl Plan {
 
     /// Misbehaves at random.
     pub fn seeded(seed: u64, chances: Chances) -> Self {
-        Self {
-            chances,
-            draws: Draws(seed),
-            ..Self::default()
-        }
+        Self { chances, draws: Draws(seed), ..Self::default() }
     }
 
     /// These fates for the next frames, then what the plan did before.

@@ -42,12 +42,7 @@ impl LogState {
     /// An empty log.
     pub fn new(partitions: u32) -> Self {
         let count = Topic::COUNT * usize::try_from(partitions).unwrap_or(usize::MAX / Topic::COUNT);
-        Self {
-            partitions,
-            now_us: 0,
-            sequences: vec![Arc::default(); count],
-            late: Vec::new(),
-        }
+        Self { partitions, now_us: 0, sequences: vec![Arc::default(); count], late: Vec::new() }
     }
 
     /// How many partitions each topic has.
@@ -64,11 +59,7 @@ impl LogState {
     ///
     /// # Errors
     /// [`Error::UnknownPartition`]; nothing is written then.
-    pub fn write(
-        &mut self,
-        records: Vec<NewRecord>,
-        fate: WriteFate,
-    ) -> Result<Option<Vec<Position>>, Error> {
+    pub fn write(&mut self, records: Vec<NewRecord>, fate: WriteFate) -> Result<Option<Vec<Position>>, Error> {
         for record in &records {
             queue::check_partition(record.topic, record.partition, self.partitions)?;
         }
@@ -96,22 +87,14 @@ impl LogState {
         match fate {
             Fate::Plain if at != tail => {}
             Fate::Lost => {}
-            Fate::Late { after } => self.late.push(Late {
-                partition,
-                frame,
-                after,
-            }),
+            Fate::Late { after } => self.late.push(Late { partition, frame, after }),
             Fate::Twice { after: 0 } => {
                 self.arrive(partition, frame.clone());
                 self.arrive(partition, frame);
             }
             Fate::Twice { after } => {
                 self.arrive(partition, frame.clone());
-                self.late.push(Late {
-                    partition,
-                    frame,
-                    after,
-                });
+                self.late.push(Late { partition, frame, after });
             }
             Fate::Plain | Fate::Blind | Fate::Conflict | Fate::Unknown => {
                 self.arrive(partition, frame);
@@ -144,12 +127,7 @@ impl LogState {
     ///
     /// # Errors
     /// [`Error::NeverRemoved`], [`Error::UnknownPartition`].
-    pub fn remove(
-        &mut self,
-        topic: Topic,
-        partition: u32,
-        positions: &Removal,
-    ) -> Result<(), Error> {
+    pub fn remove(&mut self, topic: Topic, partition: u32, positions: &Removal) -> Result<(), Error> {
         if topic == Topic::Ledger {
             return Err(Error::NeverRemoved { topic });
         }
@@ -161,9 +139,7 @@ impl LogState {
                 sequence.start = sequence.start.max(end);
             }
             Removal::Exactly(places) => {
-                places
-                    .iter()
-                    .for_each(|place| sequence.forget(index(*place)));
+                places.iter().for_each(|place| sequence.forget(index(*place)));
             }
         }
         // A removed key is gone from the medium when that is answered.
@@ -195,13 +171,7 @@ impl LogState {
     ///
     /// # Errors
     /// [`Error::UnknownPartition`].
-    pub fn read(
-        &self,
-        topic: Topic,
-        partition: u32,
-        from: Position,
-        limit: ReadLimit,
-    ) -> Result<Vec<Record>, Error> {
+    pub fn read(&self, topic: Topic, partition: u32, from: Position, limit: ReadLimit) -> Result<Vec<Record>, Error> {
         let sequence = self.sequence(topic, partition)?;
         let mut read: Vec<Record> = Vec::new();
         let mut bytes = 0usize;
@@ -220,8 +190,7 @@ impl LogState {
     /// # Errors
     /// [`Error::UnknownPartition`].
     pub fn tail(&self, topic: Topic, partition: u32) -> Result<Position, Error> {
-        self.sequence(topic, partition)
-            .map(|sequence| position(sequence.records.len()))
+        self.sequence(topic, partition).map(|sequence| position(sequence.records.len()))
     }
 
     /// As [`LogReader::start`](crate::LogReader::start).
@@ -229,8 +198,7 @@ impl LogState {
     /// # Errors
     /// [`Error::UnknownPartition`].
     pub fn start(&self, topic: Topic, partition: u32) -> Result<Position, Error> {
-        self.sequence(topic, partition)
-            .map(|sequence| position(sequence.start))
+        self.sequence(topic, partition).map(|sequence| position(sequence.start))
     }
 
     fn arrive(&mut self, partition: u32, frame: Vec<u8>) {
@@ -239,11 +207,7 @@ impl LogState {
         while let Some(frame) = arriving.pop() {
             self.store(NewRecord::new(Topic::Ledger, partition, Vec::new(), frame));
             self.sync();
-            for late in self
-                .late
-                .iter_mut()
-                .filter(|late| late.partition == partition)
-            {
+            for late in self.late.iter_mut().filter(|late| late.partition == partition) {
                 late.after = late.after.saturating_sub(1);
             }
             let due = |late: &Late| late.partition == partition && late.after == 0;
@@ -259,9 +223,7 @@ impl LogState {
             Ok(sequence) => {
                 let sequence = Arc::make_mut(sequence);
                 let place = position(sequence.records.len());
-                sequence
-                    .records
-                    .push(Some(Arc::new(record.at(place, now_us))));
+                sequence.records.push(Some(Arc::new(record.at(place, now_us))));
                 place
             }
             // Checked by every caller.
@@ -271,10 +233,7 @@ impl LogState {
 
     fn sequence(&self, topic: Topic, partition: u32) -> Result<&Sequence, Error> {
         let place = self.place(topic, partition)?;
-        self.sequences
-            .get(place)
-            .map(Arc::as_ref)
-            .ok_or_else(|| self.unknown(topic, partition))
+        self.sequences.get(place).map(Arc::as_ref).ok_or_else(|| self.unknown(topic, partition))
     }
 
     fn sequence_mut(&mut self, topic: Topic, partition: u32) -> Result<&mut Arc<Sequence>, Error> {
@@ -290,11 +249,7 @@ impl LogState {
     }
 
     fn unknown(&self, topic: Topic, partition: u32) -> Error {
-        Error::UnknownPartition {
-            topic,
-            partition,
-            partitions: self.partitions,
-        }
+        Error::UnknownPartition { topic, partition, partitions: self.partitions }
     }
 }
 
@@ -306,9 +261,7 @@ impl Sequence {
     }
 
     fn is_dirty(&self) -> bool {
-        self.durable != self.records.len()
-            || self.durable_start != self.start
-            || !self.removed.is_empty()
+        self.durable != self.records.len() || self.durable_start != self.start || !self.removed.is_empty()
     }
 
     fn sync(&mut self) {

@@ -26,12 +26,7 @@ const LIMIT: &str = "EVENTLOG_CHILD_FILE_BYTES_MAX";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Said {
     /// This record must be there on every later open.
-    Kept {
-        topic: Topic,
-        partition: u32,
-        position: Position,
-        hash: u64,
-    },
+    Kept { topic: Topic, partition: u32, position: Position, hash: u64 },
     /// A write's fate is unknown.
     Unknown,
     /// The log says that it is broken; how often it was not reopened.
@@ -47,12 +42,7 @@ pub(crate) enum Said {
 impl Said {
     fn line(&self) -> String {
         match self {
-            Self::Kept {
-                topic,
-                partition,
-                position,
-                hash,
-            } => {
+            Self::Kept { topic, partition, position, hash } => {
                 format!("kept {} {partition} {position} {hash}", topic.number())
             }
             Self::Unknown => "unknown".to_owned(),
@@ -65,11 +55,7 @@ impl Said {
 
     /// None for what the test harness prints, and for a line that a kill cut short.
     fn parse(line: &str) -> Option<Self> {
-        let words: Vec<&str> = line
-            .strip_prefix("child: ")?
-            .strip_suffix(" .")?
-            .split(' ')
-            .collect();
+        let words: Vec<&str> = line.strip_prefix("child: ")?.strip_suffix(" .")?.split(' ').collect();
         Some(match *words.as_slice() {
             ["kept", topic, partition, position, hash] => Self::Kept {
                 topic: Topic::from_number(topic.parse().ok()?)?,
@@ -94,28 +80,16 @@ impl Said {
 }
 
 /// Starts a child behind a wrapping command such as `strace …`; empty for none.
-pub(crate) fn spawn(
-    wrapper: &[&OsStr],
-    data: &Path,
-    rounds: u32,
-    file_bytes_max: Option<u64>,
-) -> Child {
+pub(crate) fn spawn(wrapper: &[&OsStr], data: &Path, rounds: u32, file_bytes_max: Option<u64>) -> Child {
     let this = std::env::current_exe().unwrap();
     let mut words = wrapper.iter().copied().chain([this.as_os_str()]);
     let mut command = Command::new(words.next().unwrap());
-    command
-        .args(words)
-        .args(["--exact", "child::entry", "--nocapture", "--test-threads=1"]);
+    command.args(words).args(["--exact", "child::entry", "--nocapture", "--test-threads=1"]);
     command.env(DIRECTORY, data).env(ROUNDS, rounds.to_string());
     if let Some(limit) = file_bytes_max {
         command.env(LIMIT, limit.to_string());
     }
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap()
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()
 }
 
 /// What it says until it ends, or until `stop`, which then kills it.
@@ -144,39 +118,21 @@ pub(crate) fn settings(data: &Path) -> Settings {
     let partitions = PARTITIONS;
     // Small, so that flushes, compactions and new write-ahead logs happen during a test.
     let write_buffer_bytes = 64 << 10;
-    Settings {
-        partitions,
-        write_buffer_bytes,
-        wal_bytes_max: 1 << 20,
-        ..Settings::at(data)
-    }
+    Settings { partitions, write_buffer_bytes, wal_bytes_max: 1 << 20, ..Settings::at(data) }
 }
 
 /// Everything the child was told is there; returns how many records.
 pub(crate) fn verify(reader: &dyn LogReader, said: &[Said]) -> usize {
     let mut count = 0;
     for line in said {
-        let Said::Kept {
-            topic,
-            partition,
-            position,
-            hash: expected,
-        } = line
-        else {
+        let Said::Kept { topic, partition, position, hash: expected } = line else {
             continue;
         };
-        let limit = ReadLimit {
-            records: 1,
-            bytes: 1,
-        };
+        let limit = ReadLimit { records: 1, bytes: 1 };
         let found = reader.read(*topic, *partition, *position, limit).unwrap();
         let found = found.first().filter(|record| record.position == *position);
         let found = found.map(|record| hash(&record.value));
-        assert_eq!(
-            Some(*expected),
-            found,
-            "{topic} {partition} {position} was acknowledged"
-        );
+        assert_eq!(Some(*expected), found, "{topic} {partition} {position} was acknowledged");
         count += 1;
     }
     count
@@ -209,18 +165,8 @@ fn write_round(log: &mut Embedded, round: u64) {
     for partition in 0..PARTITIONS {
         let mut value = format!("key {round} {partition} ").into_bytes();
         value.resize(200, b'k');
-        log.submit(NewRecord::new(
-            Topic::Requests,
-            partition,
-            *b"key",
-            *b"request",
-        ));
-        let ticket = log.stage(vec![NewRecord::new(
-            Topic::Keys,
-            partition,
-            *b"",
-            value.clone(),
-        )]);
+        log.submit(NewRecord::new(Topic::Requests, partition, *b"key", *b"request"));
+        let ticket = log.stage(vec![NewRecord::new(Topic::Keys, partition, *b"", value.clone())]);
         staged.push((ticket, partition, hash(&value)));
     }
     let answers = log.poll(Duration::ZERO);
@@ -230,12 +176,7 @@ fn write_round(log: &mut Embedded, round: u64) {
             match &answer.done {
                 Done::Staged { positions } => {
                     let (topic, position) = (Topic::Keys, positions[0]);
-                    kept.push(Said::Kept {
-                        topic,
-                        partition,
-                        position,
-                        hash,
-                    });
+                    kept.push(Said::Kept { topic, partition, position, hash });
                 }
                 Done::Unknown => Said::Unknown.say(),
                 other => panic!("{other:?}"),
@@ -249,15 +190,10 @@ fn write_round(log: &mut Embedded, round: u64) {
         };
         let mut frame = format!("frame {round} {partition} ").into_bytes();
         frame.resize(1_000 + frame.len() * 7, b'f');
-        sent.push((
-            log.append(partition, at, frame.clone()),
-            partition,
-            hash(&frame),
-        ));
+        sent.push((log.append(partition, at, frame.clone()), partition, hash(&frame)));
     }
     for answer in log.poll(Duration::ZERO) {
-        let Some((_, partition, hash)) = sent.iter().find(|(ticket, ..)| *ticket == answer.ticket)
-        else {
+        let Some((_, partition, hash)) = sent.iter().find(|(ticket, ..)| *ticket == answer.ticket) else {
             continue;
         };
         match answer.done {
@@ -265,13 +201,7 @@ fn write_round(log: &mut Embedded, round: u64) {
                 kept.iter().for_each(Said::say);
                 kept.clear();
                 let (topic, partition, hash) = (Topic::Ledger, *partition, *hash);
-                Said::Kept {
-                    topic,
-                    partition,
-                    position,
-                    hash,
-                }
-                .say();
+                Said::Kept { topic, partition, position, hash }.say();
             }
             Done::Unknown => Said::Unknown.say(),
             other => panic!("{other:?}"),
@@ -284,10 +214,7 @@ fn write_round(log: &mut Embedded, round: u64) {
 
 fn await_working(log: &mut Embedded) {
     let reader = log.reader();
-    assert!(
-        reader.tail(Topic::Ledger, 0).is_err(),
-        "readers see a log that is broken"
-    );
+    assert!(reader.tail(Topic::Ledger, 0).is_err(), "readers see a log that is broken");
     let deadline = Instant::now() + Duration::from_secs(20);
     let mut attempts_seen = None;
     while let Health::Broken { attempts, error } = log.health() {

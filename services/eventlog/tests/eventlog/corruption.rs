@@ -32,11 +32,7 @@ fn fixture(data: &Path) -> Kept {
         if number == 15 {
             // Flushes everything, in several blocks of a file: what follows is in the write-ahead log alone.
             let ticket = log.remove(Topic::Keys, 0, Removal::Below(Position(1)));
-            assert!(
-                log.poll(std::time::Duration::ZERO)
-                    .iter()
-                    .any(|done| done.ticket == ticket)
-            );
+            assert!(log.poll(std::time::Duration::ZERO).iter().any(|done| done.ticket == ticket));
             kept.remove(&(Topic::Keys, 0, Position::ZERO));
         }
     }
@@ -44,9 +40,7 @@ fn fixture(data: &Path) -> Kept {
 }
 
 fn incompressible(seed: u8, bytes: u32) -> Vec<u8> {
-    (0..bytes)
-        .map(|place| crate::child::hash(&[[seed; 4], place.to_be_bytes()].concat()) as u8)
-        .collect()
+    (0..bytes).map(|place| crate::child::hash(&[[seed; 4], place.to_be_bytes()].concat()) as u8).collect()
 }
 
 #[derive(Debug, Default, PartialEq)]
@@ -100,10 +94,9 @@ fn look(data: &Path, kept: &Kept) -> Look {
     for topic in [Topic::Keys, Topic::Ledger] {
         for partition in 0..2 {
             match reader.read(topic, partition, Position::ZERO, ReadLimit::default()) {
-                Ok(read) => found.extend(
-                    read.into_iter()
-                        .map(|record| ((topic, partition, record.position), record.value)),
-                ),
+                Ok(read) => {
+                    found.extend(read.into_iter().map(|record| ((topic, partition, record.position), record.value)))
+                }
                 Err(error) => return Look::Refused(true, error),
             }
         }
@@ -111,14 +104,8 @@ fn look(data: &Path, kept: &Kept) -> Look {
     if found == *kept {
         return Look::Whole;
     }
-    let differs = kept
-        .iter()
-        .find(|(place, value)| found.get(*place) != Some(*value));
-    Look::Less(
-        differs.map_or("records came back".to_owned(), |(place, _)| {
-            format!("{place:?}")
-        }),
-    )
+    let differs = kept.iter().find(|(place, value)| found.get(*place) != Some(*value));
+    Look::Less(differs.map_or("records came back".to_owned(), |(place, _)| format!("{place:?}")))
 }
 
 fn says_what_to_do(error: &Error) -> bool {
@@ -132,23 +119,16 @@ fn says_what_to_do(error: &Error) -> bool {
             | Error::Foreign { .. }
             | Error::Storage { .. }
     );
-    kind && ["restore", "look at the disk", "use an empty directory"]
-        .iter()
-        .any(|remedy| text.contains(remedy))
+    kind && ["restore", "look at the disk", "use an empty directory"].iter().any(|remedy| text.contains(remedy))
 }
 
 /// The files that hold anything, relative to the data directory.
 fn files(data: &Path) -> Vec<PathBuf> {
-    let read = fs::read_dir(data.join("log"))
-        .unwrap()
-        .flatten()
-        .map(|entry| entry.file_name());
+    let read = fs::read_dir(data.join("log")).unwrap().flatten().map(|entry| entry.file_name());
     let mut files: Vec<PathBuf> = read
         .filter(|name| {
             let name = name.to_string_lossy();
-            let holds = ["MANIFEST-", "CURRENT", "IDENTITY"]
-                .iter()
-                .any(|start| name.starts_with(start));
+            let holds = ["MANIFEST-", "CURRENT", "IDENTITY"].iter().any(|start| name.starts_with(start));
             holds || name.ends_with(".log") || name.ends_with(".sst")
         })
         .map(|name| Path::new("log").join(name))
@@ -159,12 +139,7 @@ fn files(data: &Path) -> Vec<PathBuf> {
 }
 
 /// Damages one file of a copy in each of the given ways, and looks.
-fn damage(
-    original: &Path,
-    kept: &Kept,
-    file: &Path,
-    ways: impl Iterator<Item = (String, Vec<u8>)>,
-) -> Outcome {
+fn damage(original: &Path, kept: &Kept, file: &Path, ways: impl Iterator<Item = (String, Vec<u8>)>) -> Outcome {
     let mut outcome = Outcome::default();
     let name = file.display().to_string();
     let scratch = tempfile::tempdir().unwrap();
@@ -180,15 +155,9 @@ fn damage(
 }
 
 fn step(bytes: usize) -> usize {
-    let set = std::env::var("EVENTLOG_FLIP_EVERY")
-        .ok()
-        .and_then(|text| text.parse().ok());
+    let set = std::env::var("EVENTLOG_FLIP_EVERY").ok().and_then(|text| text.parse().ok());
     // About 150 places in each file; a prime, so that the places lie differently in each block.
-    set.unwrap_or(if bytes <= 300 {
-        1
-    } else {
-        [3, 7, 13, 23, 61, 127][(bytes / 500).min(5)]
-    })
+    set.unwrap_or(if bytes <= 300 { 1 } else { [3, 7, 13, 23, 61, 127][(bytes / 500).min(5)] })
 }
 
 #[test]
@@ -216,24 +185,15 @@ fn a_flipped_byte_is_never_accepted_silently() {
         assert_eq!(0, outcome.accepted_silently, "{}", file.display());
         let holds_records = file.extension().is_some();
         let refused = outcome.refused_to_open + outcome.refused_to_read;
-        assert!(
-            !holds_records || refused > 0,
-            "no flip in {} was noticed",
-            file.display()
-        );
+        assert!(!holds_records || refused > 0, "no flip in {} was noticed", file.display());
         refused_to_read += outcome.refused_to_read;
         named += outcome.named;
         all_refused += refused;
         total += refused + outcome.nothing_lost;
     }
     assert!(refused_to_read > 0, "no damage was met only when reading");
-    println!(
-        "{total} flipped bytes, {all_refused} refused, {named} naming the file, 0 silently accepted"
-    );
-    assert!(
-        named * 100 >= all_refused * 95,
-        "most refusals name the file"
-    );
+    println!("{total} flipped bytes, {all_refused} refused, {named} naming the file, 0 silently accepted");
+    assert!(named * 100 >= all_refused * 95, "most refusals name the file");
 }
 
 #[test]
@@ -248,12 +208,7 @@ fn a_file_cut_short_is_never_accepted_silently() {
             original.path(),
             &kept,
             &file,
-            lengths.map(|length| {
-                (
-                    format!("cut to {length} of {}", whole.len()),
-                    whole[..length].to_vec(),
-                )
-            }),
+            lengths.map(|length| (format!("cut to {length} of {}", whole.len()), whole[..length].to_vec())),
         );
         assert_eq!(0, outcome.accepted_silently, "{}", file.display());
         total += outcome.refused_to_open + outcome.refused_to_read + outcome.nothing_lost;
@@ -275,12 +230,7 @@ fn a_missing_file_is_never_accepted_silently() {
             assert!(matches!(error, Error::AnchorMissing { .. }), "{error:?}");
             continue;
         }
-        outcome.count(
-            scratch.path(),
-            &kept,
-            &file.display().to_string(),
-            "removed",
-        );
+        outcome.count(scratch.path(), &kept, &file.display().to_string(), "removed");
         assert_eq!(0, outcome.accepted_silently, "{}", file.display());
     }
 }

@@ -17,11 +17,7 @@ use rocksdb::{ColumnFamilyDescriptor, DB, Options, WriteBatch};
 use tempfile::TempDir;
 
 pub(crate) fn settings(data: &Path) -> Settings {
-    Settings {
-        partitions: 2,
-        write_buffer_bytes: 64 << 10,
-        ..Settings::at(data)
-    }
+    Settings { partitions: 2, write_buffer_bytes: 64 << 10, ..Settings::at(data) }
 }
 
 pub(crate) fn open(data: &Path) -> Result<Embedded, Error> {
@@ -32,10 +28,7 @@ pub(crate) fn commit(log: &mut Embedded, partition: u32, frame: &[u8]) -> Positi
     let at = log.reader().tail(Topic::Ledger, partition).unwrap();
     let ticket = log.append(partition, at, frame.to_vec());
     let answers = log.poll(Duration::ZERO);
-    let answer = answers
-        .iter()
-        .find(|answer| answer.ticket == ticket)
-        .unwrap();
+    let answer = answers.iter().find(|answer| answer.ticket == ticket).unwrap();
     assert_eq!(Done::Committed(at), answer.done);
     at
 }
@@ -43,23 +36,15 @@ pub(crate) fn commit(log: &mut Embedded, partition: u32, frame: &[u8]) -> Positi
 pub(crate) fn stage(log: &mut Embedded, partition: u32, value: &[u8]) -> Position {
     let ticket = log.stage(vec![NewRecord::new(Topic::Keys, partition, *b"", value)]);
     let answers = log.poll(Duration::ZERO);
-    let answer = answers
-        .into_iter()
-        .find(|answer| answer.ticket == ticket)
-        .unwrap();
-    let Done::Staged { positions } = answer.done else {
-        panic!("{answer:?}")
-    };
+    let answer = answers.into_iter().find(|answer| answer.ticket == ticket).unwrap();
+    let Done::Staged { positions } = answer.done else { panic!("{answer:?}") };
     positions[0]
 }
 
 fn remove(log: &mut Embedded, topic: Topic, partition: u32, positions: Removal) {
     let ticket = log.remove(topic, partition, positions);
     let answers = log.poll(Duration::ZERO);
-    let answer = answers
-        .iter()
-        .find(|answer| answer.ticket == ticket)
-        .unwrap();
+    let answer = answers.iter().find(|answer| answer.ticket == ticket).unwrap();
     assert_eq!(Done::Removed, answer.done);
 }
 
@@ -76,11 +61,7 @@ pub(crate) fn copy(from: &Path, to: &Path) {
     }
 }
 
-fn run_suite(
-    adapter: &str,
-    faultless: bool,
-    wrap: &dyn Fn(Embedded) -> Box<dyn EventLog>,
-) -> Report {
+fn run_suite(adapter: &str, faultless: bool, wrap: &dyn Fn(Embedded) -> Box<dyn EventLog>) -> Report {
     let root = tempfile::tempdir().unwrap();
     let made = Cell::new(0);
     let data = RefCell::new(root.path().to_owned());
@@ -114,9 +95,7 @@ fn embedded_conforms() {
 fn faulty_embedded_conforms() {
     for seed in 0..3 {
         let adapter = format!("faulty embedded, seed {seed}");
-        let report = run_suite(&adapter, false, &|log| {
-            Box::new(Faulty::new(log, seed, Odds::STORMY))
-        });
+        let report = run_suite(&adapter, false, &|log| Box::new(Faulty::new(log, seed, Odds::STORMY)));
         assert!(report.conforms() && report.skipped.len() == 1, "{report}");
     }
 }
@@ -151,9 +130,7 @@ fn refused(prepare: impl FnOnce(&Path), expected: impl FnOnce(&Error) -> bool, s
 fn tamper(data: &Path, change: impl FnOnce(&DB)) {
     let directory = data.join("log");
     let names = DB::list_cf(&Options::default(), &directory).unwrap();
-    let families = names
-        .iter()
-        .map(|name| ColumnFamilyDescriptor::new(name, Options::default()));
+    let families = names.iter().map(|name| ColumnFamilyDescriptor::new(name, Options::default()));
     let db = DB::open_cf_descriptors(&Options::default(), &directory, families).unwrap();
     change(&db);
 }
@@ -163,10 +140,7 @@ fn key(partition: u32, position: u64) -> Vec<u8> {
 }
 
 fn put(data: &Path, family: &str, key: &[u8], value: &[u8]) {
-    tamper(data, |db| {
-        db.put_cf(db.cf_handle(family).unwrap(), key, value)
-            .unwrap()
-    });
+    tamper(data, |db| db.put_cf(db.cf_handle(family).unwrap(), key, value).unwrap());
 }
 
 #[test]
@@ -203,16 +177,7 @@ fn what_cannot_be_trusted_is_refused_with_a_remedy() {
     );
     refused(
         |data| fs::remove_dir_all(data.join("log")).unwrap(),
-        |error| {
-            matches!(
-                error,
-                Error::TailBelowAnchor {
-                    topic: Topic::Ledger,
-                    tail: Position(0),
-                    ..
-                }
-            )
-        },
+        |error| matches!(error, Error::TailBelowAnchor { topic: Topic::Ledger, tail: Position(0), .. }),
         &["ledger partition", "restore a backup"],
     );
     refused(
@@ -236,30 +201,12 @@ fn what_cannot_be_trusted_is_refused_with_a_remedy() {
 fn directories_of_others_and_of_other_times_are_refused() {
     refused(
         |data| put(data, "default", b"format", &2u64.to_be_bytes()),
-        |error| {
-            matches!(
-                error,
-                Error::NewerFormat {
-                    found: 2,
-                    known: 1,
-                    ..
-                }
-            )
-        },
+        |error| matches!(error, Error::NewerFormat { found: 2, known: 1, .. }),
         &["newer version"],
     );
     refused(
         |data| put(data, "default", b"partitions", &3u64.to_be_bytes()),
-        |error| {
-            matches!(
-                error,
-                Error::PartitionsDiffer {
-                    stored: 3,
-                    configured: 2,
-                    ..
-                }
-            )
-        },
+        |error| matches!(error, Error::PartitionsDiffer { stored: 3, configured: 2, .. }),
         &["3 partitions"],
     );
     let data = tempfile::tempdir().unwrap();
@@ -305,8 +252,7 @@ fn no_suffix_of_the_ledger_can_be_cut_off() {
                     tamper(data, |db| {
                         let family = db.cf_handle("ledger").unwrap();
                         let mut batch = WriteBatch::default();
-                        (frames - cut..frames)
-                            .for_each(|at| batch.delete_cf(family, key(partition, at)));
+                        (frames - cut..frames).for_each(|at| batch.delete_cf(family, key(partition, at)));
                         db.write(batch).unwrap();
                     });
                 },
@@ -339,16 +285,7 @@ fn a_changed_frame_is_found() {
     let row = |frame: &[u8]| [&[1][..], &[0; 8], &[0; 4], &[0; 4], frame].concat();
     refused(
         |data| put(data, "ledger", &key(1, 4), &row(b"forged")),
-        |error| {
-            matches!(
-                error,
-                Error::FrameDiffersFromAnchor {
-                    partition: 1,
-                    position: Position(4),
-                    ..
-                }
-            )
-        },
+        |error| matches!(error, Error::FrameDiffersFromAnchor { partition: 1, position: Position(4), .. }),
         &["was changed", "restore a backup"],
     );
 }
@@ -359,11 +296,7 @@ fn lost_keys_and_gaps_are_found() {
         |data| {
             tamper(data, |db| {
                 let mut batch = WriteBatch::default();
-                batch.put_cf(
-                    db.cf_handle("default").unwrap(),
-                    b"t\x04\0\0\0\x01",
-                    4u64.to_be_bytes(),
-                );
+                batch.put_cf(db.cf_handle("default").unwrap(), b"t\x04\0\0\0\x01", 4u64.to_be_bytes());
                 batch.delete_cf(db.cf_handle("keys").unwrap(), key(1, 4));
                 db.write(batch).unwrap();
             });
@@ -375,20 +308,12 @@ fn lost_keys_and_gaps_are_found() {
         &["keys partition 1", "restore a backup"],
     );
     let data = fixture();
-    tamper(data.path(), |db| {
-        db.delete_cf(db.cf_handle("ledger").unwrap(), key(0, 2))
-            .unwrap()
-    });
+    tamper(data.path(), |db| db.delete_cf(db.cf_handle("ledger").unwrap(), key(0, 2)).unwrap());
     let log = open(data.path()).unwrap();
-    let read = log
-        .reader()
-        .read(Topic::Ledger, 0, Position::ZERO, ReadLimit::default());
+    let read = log.reader().read(Topic::Ledger, 0, Position::ZERO, ReadLimit::default());
     let error = read.unwrap_err();
     let text = error.to_string();
-    assert!(
-        matches!(error, Error::Damaged { .. }) && text.contains("no frame at 2"),
-        "{text}"
-    );
+    assert!(matches!(error, Error::Damaged { .. }) && text.contains("no frame at 2"), "{text}");
 }
 
 #[test]
@@ -425,9 +350,7 @@ fn a_backup_taken_while_writing_is_a_log() {
     let data = tempfile::tempdir().unwrap();
     let mut log = open(data.path()).unwrap();
     let backup = log.backup();
-    let targets: Vec<_> = (0..4)
-        .map(|number| data.path().join(format!("backup-{number}")))
-        .collect();
+    let targets: Vec<_> = (0..4).map(|number| data.path().join(format!("backup-{number}"))).collect();
     let (start, started) = std::sync::mpsc::channel::<usize>();
     let thread = std::thread::spawn({
         let targets = targets.clone();
@@ -448,25 +371,15 @@ fn a_backup_taken_while_writing_is_a_log() {
     }
     drop(start);
     thread.join().unwrap();
-    assert!(matches!(
-        log.backup().checkpoint(&targets[0]),
-        Err(Error::NotWritable { .. })
-    ));
+    assert!(matches!(log.backup().checkpoint(&targets[0]), Err(Error::NotWritable { .. })));
     let id = log.reader().topic_id(Topic::Keys, 0);
     for (target, before) in targets.iter().zip(before) {
         let copy = open(target).unwrap();
         let reader = copy.reader();
         let tail = reader.tail(Topic::Ledger, 0).unwrap();
-        assert!(
-            tail.0 >= u64::from(before),
-            "{tail} of {before} before it began"
-        );
-        let frames = reader
-            .read(Topic::Ledger, 0, Position::ZERO, ReadLimit::default())
-            .unwrap();
-        let keys = reader
-            .read(Topic::Keys, 0, Position::ZERO, ReadLimit::default())
-            .unwrap();
+        assert!(tail.0 >= u64::from(before), "{tail} of {before} before it began");
+        let frames = reader.read(Topic::Ledger, 0, Position::ZERO, ReadLimit::default()).unwrap();
+        let keys = reader.read(Topic::Keys, 0, Position::ZERO, ReadLimit::default()).unwrap();
         assert_eq!(tail.0, frames.len() as u64);
         assert!(keys.len() >= frames.len(), "a frame without its key");
         for (number, frame) in (0u32..).zip(&frames) {
@@ -483,11 +396,7 @@ fn containing(directory: &Path, bytes: &[u8]) -> Vec<String> {
         let path = entry.unwrap().path();
         if path.is_dir() {
             found.extend(containing(&path, bytes));
-        } else if fs::read(&path)
-            .unwrap()
-            .windows(bytes.len())
-            .any(|window| window == bytes)
-        {
+        } else if fs::read(&path).unwrap().windows(bytes.len()).any(|window| window == bytes) {
             found.push(path.display().to_string());
         }
     }
@@ -498,9 +407,7 @@ fn containing(directory: &Path, bytes: &[u8]) -> Vec<String> {
 fn a_removed_key_is_gone_from_every_file() {
     // Not compressible, and never equal to another record's bytes.
     let secret = |number: u64| -> Vec<u8> {
-        (0..8)
-            .flat_map(|part| crate::child::hash(&[number as u8, part]).to_be_bytes())
-            .collect()
+        (0..8).flat_map(|part| crate::child::hash(&[number as u8, part]).to_be_bytes()).collect()
     };
     for (name, reopened) in [("in the write-ahead log", false), ("in a file", true)] {
         let data = tempfile::tempdir().unwrap();
@@ -516,37 +423,20 @@ fn a_removed_key_is_gone_from_every_file() {
             stage(&mut log, 0, b"another");
         }
         for number in 0..20 {
-            assert!(
-                !containing(data.path(), &secret(number)).is_empty(),
-                "{name}: {number}"
-            );
+            assert!(!containing(data.path(), &secret(number)).is_empty(), "{name}: {number}");
         }
-        remove(
-            &mut log,
-            Topic::Keys,
-            0,
-            Removal::Exactly(vec![Position(3), Position(7)]),
-        );
+        remove(&mut log, Topic::Keys, 0, Removal::Exactly(vec![Position(3), Position(7)]));
         remove(&mut log, Topic::Keys, 1, Removal::Below(Position(5)));
         let gone = |number: u64| [6, 14].contains(&number) || (number % 2 == 1 && number < 10);
         for number in 0..20 {
             let found = containing(data.path(), &secret(number));
-            assert_eq!(
-                gone(number),
-                found.is_empty(),
-                "{name}: {number} in {found:?}"
-            );
+            assert_eq!(gone(number), found.is_empty(), "{name}: {number} in {found:?}");
         }
         drop(log);
         let log = open(data.path()).unwrap();
         let read = |partition| {
-            let read =
-                log.reader()
-                    .read(Topic::Keys, partition, Position::ZERO, ReadLimit::default());
-            read.unwrap()
-                .iter()
-                .map(|record| record.position.0)
-                .collect::<Vec<_>>()
+            let read = log.reader().read(Topic::Keys, partition, Position::ZERO, ReadLimit::default());
+            read.unwrap().iter().map(|record| record.position.0).collect::<Vec<_>>()
         };
         assert_eq!(vec![5, 6, 7, 8, 9], read(1), "{name}");
         assert_eq!(vec![0, 1, 2, 4, 5, 6, 8, 9], read(0)[..8], "{name}");
@@ -571,10 +461,7 @@ fn write_ahead_logs_stay_bounded() {
         commit(&mut log, number % 2, &frame);
         let files = fs::read_dir(data.path().join("log")).unwrap().flatten();
         let logs = files.filter(|file| file.file_name().to_string_lossy().ends_with(".log"));
-        largest = largest.max(
-            logs.map(|file| file.metadata().map_or(0, |data| data.len()))
-                .sum(),
-        );
+        largest = largest.max(logs.map(|file| file.metadata().map_or(0, |data| data.len())).sum());
     }
     println!("30 MB of frames, write-ahead logs at most {largest} bytes");
     // The limit, one frame beyond it, and a log that is being flushed while the next is written.

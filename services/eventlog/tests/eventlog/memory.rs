@@ -3,30 +3,21 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use eventlog::{
-    Completion, Done, Error, EventLog, Health, LogReader, NewRecord, Position, ReadLimit, Removal,
-    Ticket, Topic,
+    Completion, Done, Error, EventLog, Health, LogReader, NewRecord, Position, ReadLimit, Removal, Ticket, Topic,
     faults::{Faulty, Injected, Odds},
     memory::{Chances, Fate, LogState, Memory, Plan, WriteFate},
 };
 
 fn frames(state: &LogState) -> String {
-    let read = state
-        .read(Topic::Ledger, 0, Position::ZERO, ReadLimit::default())
-        .unwrap();
-    read.iter()
-        .map(|record| String::from_utf8(record.value.clone()).unwrap())
-        .collect()
+    let read = state.read(Topic::Ledger, 0, Position::ZERO, ReadLimit::default()).unwrap();
+    read.iter().map(|record| String::from_utf8(record.value.clone()).unwrap()).collect()
 }
 
 /// Appends `a` with a fate at `at`, then `b` and `c` plainly at the tail.
 fn check(fate: Fate, at: u64, answer: Done, after: &str) {
     let mut state = LogState::new(1);
     state.append(0, Position::ZERO, b"0".to_vec(), Fate::Plain);
-    assert_eq!(
-        answer,
-        state.append(0, Position(at), b"a".to_vec(), fate),
-        "{fate:?} at {at}"
-    );
+    assert_eq!(answer, state.append(0, Position(at), b"a".to_vec(), fate), "{fate:?} at {at}");
     for frame in [b"b", b"c"] {
         let tail = state.tail(Topic::Ledger, 0).unwrap();
         let done = state.append(0, tail, frame.to_vec(), Fate::Plain);
@@ -37,11 +28,7 @@ fn check(fate: Fate, at: u64, answer: Done, after: &str) {
         state.crash();
         frames(&state)
     };
-    assert_eq!(
-        (after, after),
-        (frames(&state).as_str(), crashed.as_str()),
-        "{fate:?} at {at}"
-    );
+    assert_eq!((after, after), (frames(&state).as_str(), crashed.as_str()), "{fate:?} at {at}");
 }
 
 #[test]
@@ -82,30 +69,21 @@ fn a_crash_takes_what_no_frame_made_durable() {
     let key = |value: &str| vec![NewRecord::new(Topic::Keys, 0, *b"", value.as_bytes())];
     let request = |value: &str| vec![NewRecord::new(Topic::Requests, 0, *b"", value.as_bytes())];
     let mut state = LogState::new(1);
-    assert_eq!(
-        Ok(Some(vec![Position(0)])),
-        state.write(key("k0"), WriteFate::Plain)
-    );
+    assert_eq!(Ok(Some(vec![Position(0)])), state.write(key("k0"), WriteFate::Plain));
     assert_eq!(Ok(None), state.write(key("lost"), WriteFate::Lost));
     assert_eq!(Ok(None), state.write(key("k1"), WriteFate::Unknown));
     state.write(request("r0"), WriteFate::Plain).unwrap();
     state.append(0, Position::ZERO, b"f".to_vec(), Fate::Plain);
     let durable = state.clone();
     state.write(request("r1"), WriteFate::Plain).unwrap();
-    state
-        .remove(Topic::Requests, 0, &Removal::Below(Position(1)))
-        .unwrap();
+    state.remove(Topic::Requests, 0, &Removal::Below(Position(1))).unwrap();
     assert_eq!(Position(1), state.start(Topic::Requests, 0).unwrap());
     assert_ne!(durable, state);
     state.crash();
     assert_eq!(durable, state, "back to the frame, the removal undone");
-    state
-        .remove(Topic::Keys, 0, &Removal::Exactly(vec![Position(0)]))
-        .unwrap();
+    state.remove(Topic::Keys, 0, &Removal::Exactly(vec![Position(0)])).unwrap();
     state.crash();
-    let keys = state
-        .read(Topic::Keys, 0, Position::ZERO, ReadLimit::default())
-        .unwrap();
+    let keys = state.read(Topic::Keys, 0, Position::ZERO, ReadLimit::default()).unwrap();
     let keys: Vec<_> = keys.iter().map(|record| record.value.as_slice()).collect();
     assert_eq!([b"k1"], *keys, "a removed key stays removed");
 }
@@ -143,12 +121,7 @@ fn a_seed_gives_one_history_and_every_fate() {
         *kinds.entry(kind).or_default() += 1;
     }
     assert!(kinds.len() == 5 && kinds["assigned"] == 2, "{kinds:?}");
-    assert!(
-        ["committed", "conflict", "unknown"]
-            .iter()
-            .all(|kind| kinds[kind] > 20),
-        "{kinds:?}"
-    );
+    assert!(["committed", "conflict", "unknown"].iter().all(|kind| kinds[kind] > 20), "{kinds:?}");
 }
 
 #[test]
@@ -167,33 +140,15 @@ fn the_wrapper_injects_every_fault_and_repeats_itself() {
     };
     let (injected, answers) = drive(3);
     assert_eq!((injected, &answers), (drive(3).0, &drive(3).1));
-    let Injected {
-        lost,
-        unknown,
-        late,
-        conflict,
-        delayed,
-    } = injected;
-    assert!(
-        [lost, unknown, late, conflict, delayed]
-            .iter()
-            .all(|count| *count > 5),
-        "{injected:?}"
-    );
-    let in_order = answers
-        .windows(2)
-        .all(|pair| pair[0].ticket <= pair[1].ticket);
+    let Injected { lost, unknown, late, conflict, delayed } = injected;
+    assert!([lost, unknown, late, conflict, delayed].iter().all(|count| *count > 5), "{injected:?}");
+    let in_order = answers.windows(2).all(|pair| pair[0].ticket <= pair[1].ticket);
     assert!(!in_order, "delayed completions overtake nothing");
 }
 
 #[test]
 fn scripts_snapshots_notices_and_breakage() {
-    let log = Memory::new(
-        2,
-        Plan::plain()
-            .frames([Fate::Lost])
-            .writes([WriteFate::Unknown]),
-    );
+    let log = Memory::new(2, Plan::plain().frames([Fate::Lost]).writes([WriteFate::Unknown]));
     let mut writer = log.connect_to(vec![1]);
     let lost = writer.append(0, Position::ZERO, b"f".to_vec());
     let unknown = writer.submit(NewRecord::new(Topic::Requests, 0, *b"k", *b"v"));
@@ -213,31 +168,18 @@ fn scripts_snapshots_notices_and_breakage() {
     writer.append(0, Position::ZERO, b"f".to_vec());
     writer.poll(Duration::ZERO);
     assert_eq!(before, fork.snapshot(), "a fork shares nothing");
-    let read = log
-        .read(Topic::Ledger, 0, Position::ZERO, ReadLimit::default())
-        .unwrap();
+    let read = log.read(Topic::Ledger, 0, Position::ZERO, ReadLimit::default()).unwrap();
     assert_eq!(5, read[0].appended_at_us);
 
-    log.set_broken(Some(Error::NeverRemoved {
-        topic: Topic::Ledger,
-    }));
-    assert!(matches!(
-        log.tail(Topic::Ledger, 0),
-        Err(Error::Unavailable { .. })
-    ));
+    log.set_broken(Some(Error::NeverRemoved { topic: Topic::Ledger }));
+    assert!(matches!(log.tail(Topic::Ledger, 0), Err(Error::Unavailable { .. })));
     assert!(matches!(writer.health(), Health::Broken { .. }));
-    let (append, submit) = (
-        writer.append(0, Position(1), b"g".to_vec()),
-        writer.submit(NewRecord::new(Topic::Requests, 0, *b"k", *b"v")),
-    );
+    let (append, submit) =
+        (writer.append(0, Position(1), b"g".to_vec()), writer.submit(NewRecord::new(Topic::Requests, 0, *b"k", *b"v")));
     let answers = writer.poll(Duration::ZERO);
-    assert!(
-        answers.contains(&done(append, Done::Unknown)),
-        "{answers:?}"
-    );
-    let failed = |answer: &Completion| {
-        answer.ticket == submit && matches!(answer.done, Done::Failed(Error::Unavailable { .. }))
-    };
+    assert!(answers.contains(&done(append, Done::Unknown)), "{answers:?}");
+    let failed =
+        |answer: &Completion| answer.ticket == submit && matches!(answer.done, Done::Failed(Error::Unavailable { .. }));
     assert!(answers.iter().any(failed), "{answers:?}");
     assert!(writer.flush().is_err());
     log.set_broken(None);

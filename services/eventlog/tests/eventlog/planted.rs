@@ -3,8 +3,8 @@
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use eventlog::{
-    Completion, Done, Error, EventLog, Health, LogReader, NewRecord, Position, ReadLimit, Record,
-    Removal, Ticket, Topic, Waker,
+    Completion, Done, Error, EventLog, Health, LogReader, NewRecord, Position, ReadLimit, Record, Removal, Ticket,
+    Topic, Waker,
     memory::{Handle, LogState, Memory, Plan, WriteFate},
 };
 
@@ -74,18 +74,8 @@ struct Planted {
 
 impl Planted {
     fn new(inner: Handle, bug: Bug) -> Self {
-        let reader = Arc::new(PlantedReader {
-            inner: inner.reader(),
-            bug,
-        });
-        Self {
-            inner,
-            bug,
-            reader,
-            appends: Vec::new(),
-            early: VecDeque::new(),
-            skipped: Vec::new(),
-        }
+        let reader = Arc::new(PlantedReader { inner: inner.reader(), bug });
+        Self { inner, bug, reader, appends: Vec::new(), early: VecDeque::new(), skipped: Vec::new() }
     }
 
     fn changed(&self, mut record: NewRecord) -> NewRecord {
@@ -99,25 +89,13 @@ impl Planted {
     }
 
     fn answer(&mut self, Completion { ticket, done }: Completion) -> Vec<Completion> {
-        let asked = self
-            .appends
-            .iter()
-            .find(|(other, _)| *other == ticket)
-            .map(|(_, at)| *at);
+        let asked = self.appends.iter().find(|(other, _)| *other == ticket).map(|(_, at)| *at);
         let done = match (self.bug, done, asked) {
             (Bug::CommitsConflicts, Done::Conflict, Some(at)) => Done::Committed(at),
             (Bug::CommitsBeside, Done::Committed(at), _) => Done::Committed(at.next()),
-            (
-                Bug::ShiftsPositions,
-                Done::Submitted {
-                    partition,
-                    position,
-                },
-                _,
-            ) => Done::Submitted {
-                partition,
-                position: position.next(),
-            },
+            (Bug::ShiftsPositions, Done::Submitted { partition, position }, _) => {
+                Done::Submitted { partition, position: position.next() }
+            }
             (Bug::AssignsNothing, Done::Assigned(_), _) => Done::Assigned(Vec::new()),
             (_, done, _) => done,
         };
@@ -144,48 +122,31 @@ impl EventLog for Planted {
         if self.bug == Bug::DropsStaged {
             records.truncate(1);
         }
-        let records = records
-            .into_iter()
-            .map(|record| self.changed(record))
-            .collect();
+        let records = records.into_iter().map(|record| self.changed(record)).collect();
         self.inner.stage(records)
     }
     fn append(&mut self, partition: u32, at: Position, mut frame: Vec<u8>) -> Ticket {
         if self.bug == Bug::TakesAnySize {
             frame.truncate(1_000);
         }
-        let partition = if self.bug == Bug::MixesPartitions {
-            0
-        } else {
-            partition
-        };
+        let partition = if self.bug == Bug::MixesPartitions { 0 } else { partition };
         let tail = self.reader.tail(Topic::Ledger, partition).unwrap_or(at);
         let at = if self.bug == Bug::IgnoresAt { tail } else { at };
         let ticket = self.inner.append(partition, at, frame);
         self.appends.push((ticket, at));
         if self.bug == Bug::AnswersEarly {
-            self.early.push_back(Completion {
-                ticket,
-                done: Done::Committed(at),
-            });
+            self.early.push_back(Completion { ticket, done: Done::Committed(at) });
         }
         ticket
     }
     fn publish(&mut self, partition: u32, outcomes: Vec<NewRecord>) -> Ticket {
-        let outcomes = outcomes
-            .into_iter()
-            .map(|record| self.changed(record))
-            .collect();
+        let outcomes = outcomes.into_iter().map(|record| self.changed(record)).collect();
         self.inner.publish(partition, outcomes)
     }
     fn remove(&mut self, topic: Topic, partition: u32, positions: Removal) -> Ticket {
         match self.bug {
-            Bug::KeepsRemoved => self
-                .inner
-                .remove(topic, partition, Removal::Exactly(Vec::new())),
-            Bug::RemovesFrames if topic == Topic::Ledger => {
-                self.inner.remove(Topic::Keys, partition, positions)
-            }
+            Bug::KeepsRemoved => self.inner.remove(topic, partition, Removal::Exactly(Vec::new())),
+            Bug::RemovesFrames if topic == Topic::Ledger => self.inner.remove(Topic::Keys, partition, positions),
             _ => self.inner.remove(topic, partition, positions),
         }
     }
@@ -207,18 +168,10 @@ impl EventLog for Planted {
         done
     }
     fn flush(&mut self) -> Result<(), Error> {
-        if self.bug == Bug::SkipsFlush {
-            Ok(())
-        } else {
-            self.inner.flush()
-        }
+        if self.bug == Bug::SkipsFlush { Ok(()) } else { self.inner.flush() }
     }
     fn waker(&self) -> Waker {
-        if self.bug == Bug::SleepsOn {
-            Waker::new(|| {})
-        } else {
-            self.inner.waker()
-        }
+        if self.bug == Bug::SleepsOn { Waker::new(|| {}) } else { self.inner.waker() }
     }
 }
 
@@ -228,18 +181,9 @@ struct PlantedReader {
 }
 
 impl LogReader for PlantedReader {
-    fn read(
-        &self,
-        topic: Topic,
-        partition: u32,
-        from: Position,
-        limit: ReadLimit,
-    ) -> Result<Vec<Record>, Error> {
+    fn read(&self, topic: Topic, partition: u32, from: Position, limit: ReadLimit) -> Result<Vec<Record>, Error> {
         let limit = match self.bug {
-            Bug::IgnoresLimits => ReadLimit {
-                records: limit.records.max(1),
-                bytes: usize::MAX,
-            },
+            Bug::IgnoresLimits => ReadLimit { records: limit.records.max(1), bytes: usize::MAX },
             _ => limit,
         };
         let mut read = self.inner.read(topic, partition, from, limit)?;
@@ -258,11 +202,7 @@ impl LogReader for PlantedReader {
         self.inner.start(topic, partition)
     }
     fn topic_id(&self, topic: Topic, partition: u32) -> [u8; 16] {
-        if self.bug == Bug::SharesIds {
-            [1; 16]
-        } else {
-            self.inner.topic_id(topic, partition)
-        }
+        if self.bug == Bug::SharesIds { [1; 16] } else { self.inner.topic_id(topic, partition) }
     }
     fn health(&self) -> Health {
         self.inner.health()
@@ -275,28 +215,9 @@ fn without(log: &Memory, lost: Topic) -> Memory {
     let mut left = LogState::new(state.partitions());
     for topic in Topic::ALL.into_iter().filter(|topic| *topic != lost) {
         for partition in 0..state.partitions() {
-            let all = ReadLimit {
-                records: usize::MAX,
-                bytes: usize::MAX,
-            };
-            for Record {
-                key,
-                headers,
-                value,
-                ..
-            } in state.read(topic, partition, Position::ZERO, all).unwrap()
-            {
-                left.write(
-                    vec![NewRecord {
-                        topic,
-                        partition,
-                        key,
-                        headers,
-                        value,
-                    }],
-                    WriteFate::Plain,
-                )
-                .unwrap();
+            let all = ReadLimit { records: usize::MAX, bytes: usize::MAX };
+            for Record { key, headers, value, .. } in state.read(topic, partition, Position::ZERO, all).unwrap() {
+                left.write(vec![NewRecord { topic, partition, key, headers, value }], WriteFate::Plain).unwrap();
             }
         }
     }
@@ -314,12 +235,7 @@ fn check(bug: Bug, found_by: &str) {
         _ => super::suite::crash(log),
     };
     let faultless = Harness::faultless(&name, &wrap);
-    let report = Harness {
-        patience: PATIENCE,
-        crash: &crash,
-        ..faultless
-    }
-    .run();
+    let report = Harness { patience: PATIENCE, crash: &crash, ..faultless }.run();
     let found = report.failed.iter().any(|(check, _)| *check == found_by);
     assert!(found, "{bug:?} should be found by {found_by}\n{report}");
 }

@@ -25,19 +25,9 @@ pub(crate) struct Harness<'a> {
 }
 
 impl<'a> Harness<'a> {
-    pub(crate) fn faultless(
-        adapter: &'a str,
-        wrap: &'a dyn Fn(Handle) -> Box<dyn EventLog>,
-    ) -> Self {
+    pub(crate) fn faultless(adapter: &'a str, wrap: &'a dyn Fn(Handle) -> Box<dyn EventLog>) -> Self {
         let plan = Plan::plain();
-        Self {
-            adapter,
-            faultless: true,
-            patience: PATIENCE,
-            plan,
-            wrap,
-            crash: &crash,
-        }
+        Self { adapter, faultless: true, patience: PATIENCE, plan, wrap, crash: &crash }
     }
 
     pub(crate) fn run(&self) -> Report {
@@ -86,14 +76,7 @@ fn misbehaving_memory_conforms() {
         let adapter = format!("misbehaving memory, seed {seed}");
         let plain = Harness::faultless(&adapter, &|handle| Box::new(handle));
         let plan = Plan::seeded(seed, Chances::STORMY);
-        require(
-            &Harness {
-                faultless: false,
-                plan,
-                ..plain
-            }
-            .run(),
-        );
+        require(&Harness { faultless: false, plan, ..plain }.run());
     }
 }
 
@@ -101,17 +84,9 @@ fn misbehaving_memory_conforms() {
 fn faulty_memory_conforms() {
     for seed in 0..20 {
         let adapter = format!("faulty, misbehaving memory, seed {seed}");
-        let wrap =
-            |handle| -> Box<dyn EventLog> { Box::new(Faulty::new(handle, seed, Odds::STORMY)) };
+        let wrap = |handle| -> Box<dyn EventLog> { Box::new(Faulty::new(handle, seed, Odds::STORMY)) };
         let faulty = Harness::faultless(&adapter, &wrap);
         let plan = Plan::seeded(seed, Chances::STORMY);
-        require(
-            &Harness {
-                faultless: false,
-                plan,
-                ..faulty
-            }
-            .run(),
-        );
+        require(&Harness { faultless: false, plan, ..faulty }.run());
     }
 }

@@ -39,11 +39,7 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    #[expect(
-        clippy::disallowed_methods,
-        clippy::disallowed_types,
-        reason = "a binary may look at the clock"
-    )]
+    #[expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "a binary may look at the clock")]
     let start = std::time::Instant::now();
     let verdict = verify(&arguments);
     let elapsed = start.elapsed();
@@ -51,10 +47,7 @@ fn main() -> ExitCode {
         && let Ok(Ok(report)) = &verdict
     {
         let per_second = report.events as f64 / elapsed.as_secs_f64();
-        complain(&format!(
-            "{:.3} s, {per_second:.0} events/s",
-            elapsed.as_secs_f64()
-        ));
+        complain(&format!("{:.3} s, {per_second:.0} events/s", elapsed.as_secs_f64()));
     }
     let (text, json, code) = match &verdict {
         Ok(Ok(report)) => (valid(report), valid_json(report), 0),
@@ -75,17 +68,10 @@ fn main() -> ExitCode {
 }
 
 /// The outer error is about reading the file, the inner one about what stands in it.
-#[expect(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    reason = "a binary may read files"
-)]
+#[expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "a binary may read files")]
 fn verify(arguments: &Arguments) -> std::io::Result<Result<Report, Fault>> {
     let mut file = std::fs::File::open(&arguments.file)?;
-    let mut verifier = Verifier::new(Options {
-        partial: arguments.partial,
-        anchors: arguments.expect_head.clone(),
-    });
+    let mut verifier = Verifier::new(Options { partial: arguments.partial, anchors: arguments.expect_head.clone() });
     let mut chunk = vec![0; CHUNK_BYTES];
     loop {
         let read = match file.read(&mut chunk) {
@@ -110,9 +96,7 @@ fn valid(report: &Report) -> String {
         report.events,
         report.runs,
         report.partitions,
-        report
-            .partitions_declared
-            .map_or(String::new(), |n| format!(" of {n}")),
+        report.partitions_declared.map_or(String::new(), |n| format!(" of {n}")),
         report.requests,
         report.decisions,
         report.rejected,
@@ -123,17 +107,11 @@ fn valid(report: &Report) -> String {
         text += &format!("partial     partition {partition} starts at seq {seq}\n");
     }
     if report.unknown_types > 0 {
-        text += &format!(
-            "unread      {} events of types that this version has no layout for\n",
-            report.unknown_types
-        );
+        text += &format!("unread      {} events of types that this version has no layout for\n", report.unknown_types);
     }
     for head in &report.heads {
         let last_seq = head.next_seq.saturating_sub(1);
-        text += &format!(
-            "head        {}:{last_seq}:{}\n",
-            head.chain.partition, head.run_head
-        );
+        text += &format!("head        {}:{last_seq}:{}\n", head.chain.partition, head.run_head);
     }
     text + "note        " + CAVEAT + "\n"
 }

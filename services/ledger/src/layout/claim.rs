@@ -57,11 +57,7 @@ impl Claim {
             .closed("routing", origin.routing, 2)?
             .count16("inputs", origin.inputs.len())?;
         for input in &origin.inputs {
-            out = out
-                .text("topic", &input.topic)?
-                .u32(input.partition)
-                .bytes(&input.topic_id)
-                .u64(input.start);
+            out = out.text("topic", &input.topic)?.u32(input.partition).bytes(&input.topic_id).u64(input.start);
         }
         Ok(out.done())
     }
@@ -97,10 +93,6 @@ impl Origin {
                 })
             })
             .collect::<Result<_, Error>>()?;
-        Ok(Origin {
-            partitions,
-            routing,
-            inputs,
-        })
+        Ok(Origin { partitions, routing, inputs })
     }
 }

@@ -26,9 +26,7 @@ impl EpochClosed {
     pub fn decode(bytes: &[u8]) -> Result<Self, Error> {
         let mut reader = Reader::new(bytes);
         reader.layout()?;
-        let section = EpochClosed {
-            next_chain_epoch: reader.u32("next_chain_epoch")?,
-        };
+        let section = EpochClosed { next_chain_epoch: reader.u32("next_chain_epoch")? };
         reader.end("EpochClosed")?;
         Ok(section)
     }

@@ -20,11 +20,7 @@ impl ErasureFinal {
     /// # Errors
     /// When a value does not fit its field.
     pub fn encode(&self) -> Result<Vec<u8>, Error> {
-        Ok(Writer::layout()
-            .text("tenant", &self.tenant)?
-            .bytes(&self.surrogate)
-            .u32(self.period)
-            .done())
+        Ok(Writer::layout().text("tenant", &self.tenant)?.bytes(&self.surrogate).u32(self.period).done())
     }
 
     /// Reads bytes that hold exactly this layout.

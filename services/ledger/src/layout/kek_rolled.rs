@@ -18,10 +18,7 @@ impl KekRolled {
     /// # Errors
     /// When a value does not fit its field.
     pub fn encode(&self) -> Result<Vec<u8>, Error> {
-        Ok(Writer::layout()
-            .u32(self.from_period)
-            .u32(self.to_period)
-            .done())
+        Ok(Writer::layout().u32(self.from_period).u32(self.to_period).done())
     }
 
     /// Reads bytes that hold exactly this layout.
@@ -31,10 +28,7 @@ impl KekRolled {
     pub fn decode(bytes: &[u8]) -> Result<Self, Error> {
         let mut reader = Reader::new(bytes);
         reader.layout()?;
-        let section = KekRolled {
-            from_period: reader.u32("from_period")?,
-            to_period: reader.u32("to_period")?,
-        };
+        let section = KekRolled { from_period: reader.u32("from_period")?, to_period: reader.u32("to_period")? };
         reader.end("KekRolled")?;
         Ok(section)
     }

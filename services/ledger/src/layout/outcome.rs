@@ -33,14 +33,8 @@ impl Outcome {
     /// # Errors
     /// When a value does not fit its field.
     pub fn encode(&self) -> Result<Vec<u8>, Error> {
-        let mut out = Writer::layout()
-            .closed("outcome", self.outcome, 4)?
-            .u16(self.reason_code)
-            .u64(self.outcome_no);
-        for (field, texts) in [
-            ("policies", &self.policies),
-            ("obligations", &self.obligations),
-        ] {
+        let mut out = Writer::layout().closed("outcome", self.outcome, 4)?.u16(self.reason_code).u64(self.outcome_no);
+        for (field, texts) in [("policies", &self.policies), ("obligations", &self.obligations)] {
             out = out.count16(field, texts.len())?;
             for text in texts {
                 out = out.text(field, text)?;
@@ -69,7 +63,5 @@ impl Outcome {
 }
 
 fn texts(reader: &mut Reader<'_>, field: &'static str) -> Result<Vec<String>, Error> {
-    (0..reader.u16(field)?)
-        .map(|_| reader.text(field))
-        .collect()
+    (0..reader.u16(field)?).map(|_| reader.text(field)).collect()
 }

@@ -20,10 +20,7 @@ impl SchemaAdded {
     /// # Errors
     /// When a value does not fit its field.
     pub fn encode(&self) -> Result<Vec<u8>, Error> {
-        Ok(Writer::layout()
-            .bytes(&self.schema_hash.0)
-            .blob("document", &self.document, FRAME_BYTES_MAX)?
-            .done())
+        Ok(Writer::layout().bytes(&self.schema_hash.0).blob("document", &self.document, FRAME_BYTES_MAX)?.done())
     }
 
     /// Reads bytes that hold exactly this layout.

@@ -18,10 +18,7 @@ impl TenantCreated {
     /// # Errors
     /// When a value does not fit its field.
     pub fn encode(&self) -> Result<Vec<u8>, Error> {
-        Ok(Writer::layout()
-            .text("tenant", &self.tenant)?
-            .bytes(&self.command_id)
-            .done())
+        Ok(Writer::layout().text("tenant", &self.tenant)?.bytes(&self.command_id).done())
     }
 
     /// Reads bytes that hold exactly this layout.
@@ -31,10 +28,7 @@ impl TenantCreated {
     pub fn decode(bytes: &[u8]) -> Result<Self, Error> {
         let mut reader = Reader::new(bytes);
         reader.layout()?;
-        let section = TenantCreated {
-            tenant: reader.text("tenant")?,
-            command_id: reader.array("command_id")?,
-        };
+        let section = TenantCreated { tenant: reader.text("tenant")?, command_id: reader.array("command_id")? };
         reader.end("TenantCreated")?;
         Ok(section)
     }

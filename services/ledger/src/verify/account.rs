@@ -87,8 +87,7 @@ impl Chain {
     /// Only sealed sections may be left out.
     fn clear_sections(&self, event: &StoredEvent<'_>, place: Place) -> Result<(), Fault> {
         let mut entries = event.body.sections.iter();
-        let absent = entries
-            .find(|entry| entry.kind != SectionKind::Sealed && event.section(entry.tag).is_none());
+        let absent = entries.find(|entry| entry.kind != SectionKind::Sealed && event.section(entry.tag).is_none());
         match absent {
             None => Ok(()),
             Some(entry) => {
@@ -127,8 +126,7 @@ impl Chain {
                 return lose(event, lost, place, tallies);
             }
             SCHEMA_ADDED => {
-                let added =
-                    layout::SchemaAdded::decode(bytes).map_err(|e| unreadable(place, &e))?;
+                let added = layout::SchemaAdded::decode(bytes).map_err(|e| unreadable(place, &e))?;
                 return self.declare(&added, place, documents);
             }
             EPOCH_CLOSED => layout::EpochClosed::decode(bytes).map(|closed| {
@@ -145,20 +143,12 @@ impl Chain {
             TENANT_CREATED => layout::TenantCreated::decode(bytes).map(drop),
             COMMAND_REFUSED => layout::CommandRefused::decode(bytes).map(drop),
             DEAD_LETTER_MARKED => layout::DeadLetterMarked::decode(bytes).map(drop),
-            unknown => Err(crate::Error::Unknown {
-                field: "event_type",
-                found: unknown.into(),
-            }),
+            unknown => Err(crate::Error::Unknown { field: "event_type", found: unknown.into() }),
         };
         decoded.map_err(|error| unreadable(place, &error))
     }
 
-    fn answer(
-        &mut self,
-        event: &StoredEvent<'_>,
-        place: Place,
-        tallies: &mut Tallies,
-    ) -> Result<(), Fault> {
+    fn answer(&mut self, event: &StoredEvent<'_>, place: Place, tallies: &mut Tallies) -> Result<(), Fault> {
         let facts = clear(event, section_tag::FACTS, place)?;
         let facts = layout::Facts::decode(facts).map_err(|e| unreadable(place, &e))?;
         let outcome = clear(event, section_tag::OUTCOME, place)?;
@@ -171,9 +161,7 @@ impl Chain {
         let numbered = event.body.event_type != event_type::REROUTED;
         self.outcome_no = Some(expected.saturating_add(numbered.into()));
         let offset = facts.input_offset;
-        let tally = tallies
-            .entry((facts.topic, facts.input_partition))
-            .or_default();
+        let tally = tallies.entry((facts.topic, facts.input_partition)).or_default();
         if event.body.event_type == event_type::DECIDED {
             tally.decisions += 1;
         } else {
@@ -205,9 +193,7 @@ impl Chain {
         }
         report.partitions_declared = report.partitions_declared.max(Some(origin.partitions));
         for input in origin.inputs {
-            let repeat = self
-                .inputs
-                .insert((input.topic, input.partition), input.start);
+            let repeat = self.inputs.insert((input.topic, input.partition), input.start);
             if repeat.is_some() {
                 let detail = "the first claim names an input twice";
                 return Err(place.fault(FaultKind::Accounting, detail));
@@ -243,12 +229,7 @@ impl Chain {
     }
 
     /// The record schema of an event was declared before.
-    fn schema(
-        &self,
-        event: &StoredEvent<'_>,
-        place: Place,
-        documents: Option<&mut Documents>,
-    ) -> Result<(), Fault> {
+    fn schema(&self, event: &StoredEvent<'_>, place: Place, documents: Option<&mut Documents>) -> Result<(), Fault> {
         let named = &event.body.schema_hash;
         if *named == Hash::ZERO {
             let mut entries = event.body.sections.iter();
@@ -264,10 +245,7 @@ impl Chain {
             return Ok(());
         }
         // The declaration may stand before the beginning of a partial export.
-        if let Some(used) = documents
-            .filter(|_| self.partial)
-            .and_then(|documents| documents.get_mut(named))
-        {
+        if let Some(used) = documents.filter(|_| self.partial).and_then(|documents| documents.get_mut(named)) {
             *used = true;
             return Ok(());
         }
@@ -276,12 +254,7 @@ impl Chain {
     }
 
     /// Ranges tile, add up, and agree with the events.
-    fn inputs(
-        &mut self,
-        run: &Run,
-        mut tallies: Tallies,
-        report: &mut Report,
-    ) -> Result<(), Fault> {
+    fn inputs(&mut self, run: &Run, mut tallies: Tallies, report: &mut Report) -> Result<(), Fault> {
         let place = Place::new(self.head.chain.partition, run.last_seq);
         let wrong = |detail: String| Err(place.fault(FaultKind::Accounting, detail));
         if !run::pairs_ascend(&run.inputs) {
@@ -311,9 +284,9 @@ impl Chain {
         }
         match tallies.keys().next() {
             None => Ok(()),
-            Some((topic, partition)) => wrong(format!(
-                "events answer requests of {topic} partition {partition}, which the run does not name"
-            )),
+            Some((topic, partition)) => {
+                wrong(format!("events answer requests of {topic} partition {partition}, which the run does not name"))
+            }
         }
     }
 
@@ -341,12 +314,7 @@ impl Chain {
     }
 }
 
-fn lose(
-    event: &StoredEvent<'_>,
-    lost: layout::InputLost,
-    place: Place,
-    tallies: &mut Tallies,
-) -> Result<(), Fault> {
+fn lose(event: &StoredEvent<'_>, lost: layout::InputLost, place: Place, tallies: &mut Tallies) -> Result<(), Fault> {
     let Some(count) = lost.to_offset.checked_sub(lost.from_offset) else {
         return Err(place.fault(FaultKind::Accounting, "a lost range ends before it starts"));
     };

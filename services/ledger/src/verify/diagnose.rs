@@ -40,10 +40,7 @@ pub(super) fn diagnose(head: &Head, batch: &[u8], refused: &Refused) -> Fault {
 
 /// The place of the event with this index in the batch.
 fn at(head: &Head, index: usize) -> Place {
-    Place::new(
-        head.chain.partition,
-        head.next_seq.saturating_add(index as u64),
-    )
+    Place::new(head.chain.partition, head.next_seq.saturating_add(index as u64))
 }
 
 /// Each event on its own: readable, consistent with itself, in its place, its sections unchanged.
@@ -51,8 +48,7 @@ fn events<'a>(head: &Head, stored: &[&'a [u8]]) -> Result<Vec<StoredEvent<'a>>, 
     let mut events = Vec::with_capacity(stored.len());
     for (index, stored) in stored.iter().enumerate() {
         let place = at(head, index);
-        let event = StoredEvent::decode(stored)
-            .map_err(|error| place.fault(FaultKind::Undecodable, error))?;
+        let event = StoredEvent::decode(stored).map_err(|error| place.fault(FaultKind::Undecodable, error))?;
         let body = &event.body;
         if body.event_id != body.chain.event_id(body.seq) {
             let detail = "the event id is not the one of its ledger, partition, epoch and seq";
@@ -68,10 +64,7 @@ fn events<'a>(head: &Head, stored: &[&'a [u8]]) -> Result<Vec<StoredEvent<'a>>, 
             return Err(place.fault(FaultKind::Forked, "a second event has this seq"));
         }
         if body.seq > expected {
-            let detail = format!(
-                "the event has seq {}: those before it are missing",
-                body.seq
-            );
+            let detail = format!("the event has seq {}: those before it are missing", body.seq);
             return Err(place.fault(FaultKind::LinkBroken, detail));
         }
         event.sections_match().map_err(|tag| {
@@ -119,10 +112,7 @@ fn commitments(head: &Head, events: &[StoredEvent<'_>], run: &Run) -> Result<(),
     let root_holds = tree::root(Algorithm::H3, &chained) == run.run_root;
     let end_holds = chained.last() == Some(&run.events_head);
     let expected = std::iter::once(&head.run_head).chain(&chained);
-    let broken = events
-        .iter()
-        .zip(expected)
-        .position(|(event, prev)| event.prev_hash != *prev);
+    let broken = events.iter().zip(expected).position(|(event, prev)| event.prev_hash != *prev);
     if root_holds || end_holds {
         if let Some(index) = broken {
             let detail = "prev_hash is not the hash of what stands before";
@@ -171,10 +161,7 @@ fn writers(head: &Head, events: &[StoredEvent<'_>]) -> Result<(), Fault> {
             Some((epoch, _)) => Some(epoch),
         };
         if expected != Some(body.writer_epoch) {
-            return forked(
-                index,
-                "the writer epoch may not follow: another writer's event",
-            );
+            return forked(index, "the writer epoch may not follow: another writer's event");
         }
         if claims && index > 0 {
             return forked(index, "a claim stands inside a batch");
@@ -182,10 +169,7 @@ fn writers(head: &Head, events: &[StoredEvent<'_>]) -> Result<(), Fault> {
         if before.is_some_and(|(_, closes)| closes) {
             return forked(index, "events follow the end of the chain epoch");
         }
-        before = Some((
-            body.writer_epoch,
-            body.event_type == event_type::EPOCH_CLOSED,
-        ));
+        before = Some((body.writer_epoch, body.event_type == event_type::EPOCH_CLOSED));
     }
     Ok(())
 }

@@ -81,10 +81,7 @@ pub struct Fault {
 
 impl Fault {
     pub(super) fn at(self, at_byte: u64) -> Self {
-        Self {
-            at_byte: Some(at_byte),
-            ..self
-        }
+        Self { at_byte: Some(at_byte), ..self }
     }
 }
 

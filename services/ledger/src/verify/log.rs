@@ -50,11 +50,7 @@ impl LogVerifier {
     /// # Errors
     /// The first fault. The verifier is of no further use then.
     pub fn frame(&mut self, partition: u32, frame: &[u8]) -> Result<Seen, Fault> {
-        let chain = ChainId {
-            ledger_id: self.ledger_id,
-            partition,
-            chain_epoch: self.chain_epoch,
-        };
+        let chain = ChainId { ledger_id: self.ledger_id, partition, chain_epoch: self.chain_epoch };
         let (chain, heads) = self.partitions.entry(partition).or_insert_with(|| {
             let head = Head::genesis(chain);
             let heads = BTreeSet::from([head.run_head]);

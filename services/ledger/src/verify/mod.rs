@@ -53,10 +53,7 @@ pub struct Verifier {
 impl Verifier {
     /// A verifier that has read nothing.
     pub fn new(options: Options) -> Self {
-        Self {
-            parser: Parser::default(),
-            state: State::new(options),
-        }
+        Self { parser: Parser::default(), state: State::new(options) }
     }
 
     /// Takes the next bytes of the file.
@@ -177,9 +174,7 @@ impl State {
     fn here(&self) -> Place {
         match record::split(&self.batch) {
             Some((_, first, _)) => match self.belongs(first, None) {
-                Some((chain, seq)) => {
-                    Place::new(chain.partition, seq.saturating_add(self.batch_events))
-                }
+                Some((chain, seq)) => Place::new(chain.partition, seq.saturating_add(self.batch_events)),
                 None => Place::default(),
             },
             None => match &self.current {
@@ -194,8 +189,7 @@ impl State {
     fn belongs(&self, first: &[u8], run: Option<&Run>) -> Option<(ChainId, u64)> {
         let head = self.current.as_ref().map(|chain| &chain.head);
         let extends = head.filter(|head| {
-            first.get(..32) == Some(head.run_head.as_ref())
-                || run.is_some_and(|run| run.prev_head == head.run_head)
+            first.get(..32) == Some(head.run_head.as_ref()) || run.is_some_and(|run| run.prev_head == head.run_head)
         });
         if let Some(head) = extends {
             return Some((head.chain, head.next_seq));
@@ -227,18 +221,11 @@ impl State {
             return Err(Place::default().fault(FaultKind::Undecodable, detail));
         };
         self.enter(chain, seq, first)?;
-        let State {
-            current: Some(current),
-            report,
-            documents,
-            anchors,
-            ..
-        } = self
-        else {
+        let State { current: Some(current), report, documents, anchors, .. } = self else {
             return Err(Place::default().fault(FaultKind::Undecodable, "no chain was entered"));
         };
-        let accepted = accept(&current.head, batch)
-            .map_err(|refused| diagnose::diagnose(&current.head, batch, &refused))?;
+        let accepted =
+            accept(&current.head, batch).map_err(|refused| diagnose::diagnose(&current.head, batch, &refused))?;
         current.batch(&accepted, Some(documents), report)?;
         anchors.see(&accepted);
         current.head = accepted.head;
@@ -302,18 +289,13 @@ impl State {
             chain,
             next_seq: seq,
             run_head: prev_hash,
-            writer_epoch: if claim {
-                epoch.saturating_sub(1)
-            } else {
-                epoch
-            },
+            writer_epoch: if claim { epoch.saturating_sub(1) } else { epoch },
             closed: false,
         })
     }
 
     fn heads(&mut self, bytes: &[u8]) -> Result<(), Fault> {
-        let stated = export::decode_heads(bytes)
-            .map_err(|error| self.here().fault(FaultKind::Undecodable, error))?;
+        let stated = export::decode_heads(bytes).map_err(|error| self.here().fault(FaultKind::Undecodable, error))?;
         if self.batch_events > 0 {
             let detail = "events stand without the run that closes them";
             return Err(self.here().fault(FaultKind::Truncated, detail));
@@ -321,10 +303,7 @@ impl State {
         if let Some(chain) = self.current.take() {
             self.done.insert(chain.head.chain.partition, chain.head);
         }
-        let mut stated: BTreeMap<u32, HeadEntry> = stated
-            .into_iter()
-            .map(|head| (head.partition, head))
-            .collect();
+        let mut stated: BTreeMap<u32, HeadEntry> = stated.into_iter().map(|head| (head.partition, head)).collect();
         for (partition, head) in &self.done {
             let last_seq = head.next_seq.saturating_sub(1);
             let Some(entry) = stated.remove(partition) else {

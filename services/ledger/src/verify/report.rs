@@ -44,9 +44,7 @@ pub struct Report {
 impl Report {
     /// Requests that were answered by an earlier event: requests − decisions − rejected.
     pub fn duplicates(&self) -> u64 {
-        self.requests
-            .saturating_sub(self.decisions)
-            .saturating_sub(self.rejected)
+        self.requests.saturating_sub(self.decisions).saturating_sub(self.rejected)
     }
 }
 
@@ -105,11 +103,7 @@ impl Anchors {
             let is_head = anchor.seq == run.last_seq && anchor.hash == accepted.head.run_head;
             let mut events = accepted.events.iter();
             let is_event = events.any(|e| e.body.seq == anchor.seq && e.event_hash == anchor.hash);
-            *seen = if is_head || is_event {
-                Seen::Same
-            } else {
-                Seen::Differs
-            };
+            *seen = if is_head || is_event { Seen::Same } else { Seen::Differs };
         }
     }
 
@@ -120,21 +114,16 @@ impl Anchors {
             match seen {
                 Seen::Same => {}
                 Seen::Differs => {
-                    let detail =
-                        format!("{} is expected here and something else stands", anchor.hash);
+                    let detail = format!("{} is expected here and something else stands", anchor.hash);
                     return Err(place.fault(FaultKind::Forked, detail));
                 }
                 Seen::Never if anchor.seq >= next_seq => {
-                    let detail = format!(
-                        "the tail ends before seq {}, which is known to exist",
-                        anchor.seq
-                    );
+                    let detail = format!("the tail ends before seq {}, which is known to exist", anchor.seq);
                     let place = Place::new(anchor.partition, next_seq);
                     return Err(place.fault(FaultKind::Truncated, detail));
                 }
                 Seen::Never => {
-                    let detail =
-                        "the export starts after the expected head, so it cannot be compared";
+                    let detail = "the export starts after the expected head, so it cannot be compared";
                     return Err(place.fault(FaultKind::LinkBroken, detail));
                 }
             }

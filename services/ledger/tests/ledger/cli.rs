@@ -26,71 +26,40 @@ fn tells_valid_from_invalid_from_unreadable() {
     let output = run(&good, &[]);
     let text = String::from_utf8(output.stdout.clone()).unwrap();
     assert_eq!(output.status.code(), Some(0));
-    assert!(
-        text.starts_with("VALID\n") && text.contains("forgery"),
-        "{text}"
-    );
+    assert!(text.starts_with("VALID\n") && text.contains("forgery"), "{text}");
     let output = run(&good, &["--json"]);
     let object = json(&output);
     assert_eq!(output.status.code(), Some(0));
     assert_eq!(object["verdict"], "VALID");
-    assert_eq!(
-        (&object["fault"], &object["partition"], &object["seq"]),
-        (&Value::Null, &Value::Null, &Value::Null)
-    );
-    let events: usize = partitions
-        .iter()
-        .flat_map(|p| &p.frames)
-        .map(|(_, frame)| frame.events.len())
-        .sum();
+    assert_eq!((&object["fault"], &object["partition"], &object["seq"]), (&Value::Null, &Value::Null, &Value::Null));
+    let events: usize = partitions.iter().flat_map(|p| &p.frames).map(|(_, frame)| frame.events.len()).sum();
     assert_eq!(object["events"], events);
     assert_eq!(object["heads"].as_array().unwrap().len(), 3);
-    assert_eq!(
-        object["heads"][1]["run_head"],
-        partitions[1].head.run_head.to_string()
-    );
+    assert_eq!(object["heads"][1]["run_head"], partitions[1].head.run_head.to_string());
 
     // Every head that is printed can be given back; another one cannot.
     let head = &partitions[1].head;
     let anchor = format!("1:{}:{}", head.next_seq - 1, head.run_head);
     assert!(text.contains(&anchor), "{text}");
-    assert_eq!(
-        run(&good, &["--expect-head", &anchor]).status.code(),
-        Some(0)
-    );
+    assert_eq!(run(&good, &["--expect-head", &anchor]).status.code(), Some(0));
     let later = format!("1:{}:{}", head.next_seq, head.run_head);
     let output = run(&good, &["--expect-head", &later, "--json"]);
-    assert_eq!(
-        (output.status.code(), &json(&output)["fault"]),
-        (Some(1), &"TRUNCATED".into())
-    );
+    assert_eq!((output.status.code(), &json(&output)["fault"]), (Some(1), &"TRUNCATED".into()));
 
     let bad = directory.path().join("bad.ledger");
     let mut changed = file.clone();
-    let at = file
-        .windows(10)
-        .position(|bytes| bytes == b"send_email")
-        .unwrap();
+    let at = file.windows(10).position(|bytes| bytes == b"send_email").unwrap();
     changed[at] = b'S';
     std::fs::write(&bad, changed).unwrap();
     let output = run(&bad, &[]);
     let text = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(1));
-    assert!(
-        text.contains("BODY_MISMATCH") && text.contains("seq         2"),
-        "{text}"
-    );
+    assert!(text.contains("BODY_MISMATCH") && text.contains("seq         2"), "{text}");
     let output = run(&bad, &["--json"]);
     let object = json(&output);
     assert_eq!(output.status.code(), Some(1));
-    assert_eq!(
-        (&object["verdict"], &object["fault"]),
-        (&"INVALID".into(), &"BODY_MISMATCH".into())
-    );
-    assert_eq!(
-        (&object["partition"], &object["seq"]),
-        (&0.into(), &2.into())
-    );
+    assert_eq!((&object["verdict"], &object["fault"]), (&"INVALID".into(), &"BODY_MISMATCH".into()));
+    assert_eq!((&object["partition"], &object["seq"]), (&0.into(), &2.into()));
 
     for missing in [directory.path().join("none"), directory.path().to_owned()] {
         for arguments in [&["--json"][..], &[]] {

@@ -39,27 +39,14 @@ fn read_as<L: Layout>(_: &L, bytes: &[u8]) -> Result<L, Error> {
 
 fn check(vectors: &Value, name: &str, value: impl Layout) {
     let bytes = round_trip(&value);
-    assert_eq!(
-        hex::encode(&bytes),
-        vectors["layouts"][name].as_str().unwrap(),
-        "{name}"
-    );
+    assert_eq!(hex::encode(&bytes), vectors["layouts"][name].as_str().unwrap(), "{name}");
     for keep in 0..bytes.len() {
-        assert!(
-            read_as(&value, &bytes[..keep]).is_err(),
-            "{name}: first {keep} bytes"
-        );
+        assert!(read_as(&value, &bytes[..keep]).is_err(), "{name}: first {keep} bytes");
     }
     let longer = [&bytes[..], &[0]].concat();
-    assert!(
-        matches!(read_as(&value, &longer), Err(Error::Trailing { .. })),
-        "{name}"
-    );
+    assert!(matches!(read_as(&value, &longer), Err(Error::Trailing { .. })), "{name}");
     let newer = [&[2], &bytes[1..]].concat();
-    let unknown = Err(Error::Unknown {
-        field: "layout",
-        found: 2,
-    });
+    let unknown = Err(Error::Unknown { field: "layout", found: 2 });
     assert_eq!(read_as(&value, &newer), unknown, "{name}");
 }
 
@@ -85,10 +72,7 @@ fn sample_facts() -> Facts {
         surrogates: vec![(0, [11; 16]), (2, [12; 16])],
         action: "send_email".to_owned(),
         amount: Some((-1999, *b"EUR")),
-        flags: vec![
-            ("flag".to_owned(), "on".to_owned()),
-            ("other".to_owned(), String::new()),
-        ],
+        flags: vec![("flag".to_owned(), "on".to_owned()), ("other".to_owned(), String::new())],
     }
 }
 
@@ -98,30 +82,13 @@ fn vectors_of_every_layout() {
     let v = &vectors;
     let text = |text: &str| text.to_owned();
     let tenant = text("default");
-    let start = |topic: &str, id, start| InputStart {
-        topic: topic.to_owned(),
-        partition: 0,
-        topic_id: [id; 16],
-        start,
-    };
+    let start =
+        |topic: &str, id, start| InputStart { topic: topic.to_owned(), partition: 0, topic_id: [id; 16], start };
     let inputs = vec![start("commands", 2, 3), start("requests", 4, 5)];
-    let origin = Some(Origin {
-        partitions: 8,
-        routing: ROUTING_TENANT,
-        inputs,
-    });
+    let origin = Some(Origin { partitions: 8, routing: ROUTING_TENANT, inputs });
 
     check(v, "facts", sample_facts());
-    check(
-        v,
-        "facts_least",
-        Facts {
-            surrogates: Vec::new(),
-            amount: None,
-            flags: Vec::new(),
-            ..sample_facts()
-        },
-    );
+    check(v, "facts_least", Facts { surrogates: Vec::new(), amount: None, flags: Vec::new(), ..sample_facts() });
     check(
         v,
         "outcome",
@@ -133,41 +100,14 @@ fn vectors_of_every_layout() {
             obligations: vec![text("log")],
         },
     );
-    check(
-        v,
-        "claim_first",
-        Claim {
-            writer_id: [1; 16],
-            origin,
-        },
-    );
-    check(
-        v,
-        "claim_later",
-        Claim {
-            writer_id: [1; 16],
-            origin: None,
-        },
-    );
+    check(v, "claim_first", Claim { writer_id: [1; 16], origin });
+    check(v, "claim_later", Claim { writer_id: [1; 16], origin: None });
     check(
         v,
         "input_lost",
-        InputLost {
-            topic: text("requests"),
-            partition: 1,
-            from_offset: 2,
-            to_offset: 30,
-            cause: 4,
-        },
+        InputLost { topic: text("requests"), partition: 1, from_offset: 2, to_offset: 30, cause: 4 },
     );
-    check(
-        v,
-        "schema_added",
-        SchemaAdded {
-            schema_hash: h(1),
-            document: b"{}".to_vec(),
-        },
-    );
+    check(v, "schema_added", SchemaAdded { schema_hash: h(1), document: b"{}".to_vec() });
     check(v, "input_advanced", InputAdvanced);
     check(
         v,
@@ -184,12 +124,7 @@ fn vectors_of_every_layout() {
     check(
         v,
         "erasure_requested",
-        ErasureRequested {
-            tenant: tenant.clone(),
-            surrogate: [1; 16],
-            command_id: [2; 16],
-            reason: 3,
-        },
+        ErasureRequested { tenant: tenant.clone(), surrogate: [1; 16], command_id: [2; 16], reason: 3 },
     );
     check(
         v,
@@ -202,58 +137,20 @@ fn vectors_of_every_layout() {
             root: h(5),
         },
     );
-    check(
-        v,
-        "erasure_final",
-        ErasureFinal {
-            tenant: tenant.clone(),
-            surrogate: [1; 16],
-            period: 2,
-        },
-    );
-    check(
-        v,
-        "kek_rolled",
-        KekRolled {
-            from_period: 1,
-            to_period: 2,
-        },
-    );
-    check(
-        v,
-        "epoch_closed",
-        EpochClosed {
-            next_chain_epoch: 1,
-        },
-    );
+    check(v, "erasure_final", ErasureFinal { tenant: tenant.clone(), surrogate: [1; 16], period: 2 });
+    check(v, "kek_rolled", KekRolled { from_period: 1, to_period: 2 });
+    check(v, "epoch_closed", EpochClosed { next_chain_epoch: 1 });
     check(
         v,
         "policy_published",
-        PolicyPublished {
-            bundle_hash: h(1),
-            chunk_no: 0,
-            chunks: 2,
-            bytes: b"piece".to_vec(),
-        },
+        PolicyPublished { bundle_hash: h(1), chunk_no: 0, chunks: 2, bytes: b"piece".to_vec() },
     );
     check(
         v,
         "policy_activated",
-        PolicyActivated {
-            bundle_hash: h(1),
-            mode: 2,
-            command_id: [3; 16],
-            in_force_from_us: 4,
-        },
+        PolicyActivated { bundle_hash: h(1), mode: 2, command_id: [3; 16], in_force_from_us: 4 },
     );
-    check(
-        v,
-        "tenant_created",
-        TenantCreated {
-            tenant,
-            command_id: [1; 16],
-        },
-    );
+    check(v, "tenant_created", TenantCreated { tenant, command_id: [1; 16] });
     check(
         v,
         "command_refused",
@@ -269,20 +166,11 @@ fn vectors_of_every_layout() {
     check(
         v,
         "dead_letter_marked",
-        DeadLetterMarked {
-            command_id: [1; 16],
-            partition: 2,
-            position: 3,
-            mark: MARK_DISCARDED,
-        },
+        DeadLetterMarked { command_id: [1; 16], partition: 2, position: 3, mark: MARK_DISCARDED },
     );
     assert_eq!(vectors["layouts"].as_object().unwrap().len(), 19);
 
-    let entry = |partition, last_seq, run_head| HeadEntry {
-        partition,
-        last_seq,
-        run_head,
-    };
+    let entry = |partition, last_seq, run_head| HeadEntry { partition, last_seq, run_head };
     let heads = vec![entry(0, 9, h(1)), entry(7, 0, h(2))];
     let bytes = encode_heads(&heads).unwrap();
     assert_eq!(hex::encode(&bytes), vectors["heads"].as_str().unwrap());
@@ -292,77 +180,23 @@ fn vectors_of_every_layout() {
 #[test]
 fn values_that_do_not_fit_are_refused() {
     let long = "x".repeat(256);
-    let too_long =
-        |result: Result<Vec<u8>, Error>| assert!(matches!(result, Err(Error::TooLong { .. })));
+    let too_long = |result: Result<Vec<u8>, Error>| assert!(matches!(result, Err(Error::TooLong { .. })));
+    too_long(Facts { tenant: long.clone(), ..sample_facts() }.encode());
+    too_long(Facts { flags: vec![Default::default(); 256], ..sample_facts() }.encode());
+    too_long(Facts { surrogates: vec![Default::default(); 65_536], ..sample_facts() }.encode());
     too_long(
-        Facts {
-            tenant: long.clone(),
-            ..sample_facts()
-        }
-        .encode(),
+        PolicyPublished { bundle_hash: h(1), chunk_no: 0, chunks: 1, bytes: vec![0; CHUNK_BYTES_MAX + 1] }.encode(),
     );
-    too_long(
-        Facts {
-            flags: vec![Default::default(); 256],
-            ..sample_facts()
-        }
-        .encode(),
-    );
-    too_long(
-        Facts {
-            surrogates: vec![Default::default(); 65_536],
-            ..sample_facts()
-        }
-        .encode(),
-    );
-    too_long(
-        PolicyPublished {
-            bundle_hash: h(1),
-            chunk_no: 0,
-            chunks: 1,
-            bytes: vec![0; CHUNK_BYTES_MAX + 1],
-        }
-        .encode(),
-    );
-    let unknown =
-        |result: Result<Vec<u8>, Error>| assert!(matches!(result, Err(Error::Unknown { .. })));
+    let unknown = |result: Result<Vec<u8>, Error>| assert!(matches!(result, Err(Error::Unknown { .. })));
     unknown(
-        Outcome {
-            outcome: 4,
-            reason_code: 0,
-            outcome_no: 0,
-            policies: Vec::new(),
-            obligations: Vec::new(),
-        }
-        .encode(),
+        Outcome { outcome: 4, reason_code: 0, outcome_no: 0, policies: Vec::new(), obligations: Vec::new() }.encode(),
     );
+    unknown(DeadLetterMarked { command_id: [0; 16], partition: 0, position: 0, mark: 2 }.encode());
     unknown(
-        DeadLetterMarked {
-            command_id: [0; 16],
-            partition: 0,
-            position: 0,
-            mark: 2,
-        }
-        .encode(),
-    );
-    unknown(
-        Claim {
-            writer_id: [0; 16],
-            origin: Some(Origin {
-                partitions: 1,
-                routing: 2,
-                inputs: Vec::new(),
-            }),
-        }
-        .encode(),
+        Claim { writer_id: [0; 16], origin: Some(Origin { partitions: 1, routing: 2, inputs: Vec::new() }) }.encode(),
     );
     // Two encodings of one value would be two hashes of one fact.
-    let mut bytes = Claim {
-        writer_id: [0; 16],
-        origin: None,
-    }
-    .encode()
-    .unwrap();
+    let mut bytes = Claim { writer_id: [0; 16], origin: None }.encode().unwrap();
     *bytes.last_mut().unwrap() = 2;
     assert!(Claim::decode(&bytes).is_err());
     let mut bytes = sample_facts().encode().unwrap();

@@ -8,21 +8,11 @@ use ledger::hash::h3;
 
 #[test]
 fn sha3_256() {
-    let vectors: serde_json::Value =
-        serde_json::from_str(include_str!("../../vectors/layouts.json")).unwrap();
+    let vectors: serde_json::Value = serde_json::from_str(include_str!("../../vectors/layouts.json")).unwrap();
     let published = [
-        (
-            Vec::new(),
-            "a7ffc6f8bf1ed76651c14756a061d662f580ff4de43b49fa82d80a4b80f8434a",
-        ),
-        (
-            b"abc".to_vec(),
-            "3a985da74fe225b2045c172d6bd390bd855f086e3e9d525b46bfe24511431532",
-        ),
-        (
-            vec![0xA3; 200],
-            "79f38adec5c20307a98ef76e8324afbfd46cfd81b22e3973c65fa1bd9de31787",
-        ),
+        (Vec::new(), "a7ffc6f8bf1ed76651c14756a061d662f580ff4de43b49fa82d80a4b80f8434a"),
+        (b"abc".to_vec(), "3a985da74fe225b2045c172d6bd390bd855f086e3e9d525b46bfe24511431532"),
+        (vec![0xA3; 200], "79f38adec5c20307a98ef76e8324afbfd46cfd81b22e3973c65fa1bd9de31787"),
     ];
     for (message, digest) in published {
         assert_eq!(h3(&[&message]).to_string(), digest);
@@ -33,11 +23,7 @@ fn sha3_256() {
         let length = vector["length"].as_u64().unwrap();
         // Byte n of every message is 7n + 3 modulo 256.
         let message: Vec<u8> = (0..length).map(|n| ((7 * n + 3) % 256) as u8).collect();
-        assert_eq!(
-            h3(&[&message]).to_string(),
-            vector["digest"].as_str().unwrap(),
-            "{length}"
-        );
+        assert_eq!(h3(&[&message]).to_string(), vector["digest"].as_str().unwrap(), "{length}");
         let (left, right) = message.split_at(message.len() / 3);
         assert_eq!(h3(&[left, right]), h3(&[&message]), "{length}");
     }

@@ -49,12 +49,7 @@ pub fn agree(cases: &[Case], partial: bool, anchors: &[Anchor]) -> Vec<Result<Re
         if partial {
             command.arg("--partial");
         }
-        for Anchor {
-            partition,
-            seq,
-            hash,
-        } in anchors
-        {
+        for Anchor { partition, seq, hash } in anchors {
             command.arg(format!("--expect-head={partition}:{seq}:{hash}"));
         }
         for (at, case) in cases.iter().enumerate() {
@@ -62,19 +57,10 @@ pub fn agree(cases: &[Case], partial: bool, anchors: &[Anchor]) -> Vec<Result<Re
             std::fs::write(&path, &case.file).unwrap();
             command.arg(path);
         }
-        let output = command
-            .output()
-            .expect("the oracle needs python3 on the path");
-        assert!(
-            output.status.success(),
-            "{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        let output = command.output().expect("the oracle needs python3 on the path");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let text = String::from_utf8(output.stdout).unwrap();
-        let lines: Vec<Value> = text
-            .lines()
-            .map(|l| serde_json::from_str(l).unwrap())
-            .collect();
+        let lines: Vec<Value> = text.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
         assert_eq!(lines.len(), cases.len());
         for (case, python) in cases.iter().zip(lines) {
             let anchors = anchors.to_vec();

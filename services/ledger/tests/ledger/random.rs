@@ -13,18 +13,13 @@ use crate::sample;
 /// Bytes that look like the real thing for a while: a real record with a few bytes changed, cut or added.
 fn damaged(original: Vec<u8>) -> impl Strategy<Value = Vec<u8>> {
     let length = original.len();
-    (
-        vec((0..length, any::<u8>()), 0..4),
-        0..=length,
-        vec(any::<u8>(), 0..20),
-    )
-        .prop_map(move |(changes, keep, tail)| {
-            let mut bytes = original.clone();
-            changes.iter().for_each(|(at, byte)| bytes[*at] = *byte);
-            bytes.truncate(keep.max(length / 2));
-            bytes.extend(tail);
-            bytes
-        })
+    (vec((0..length, any::<u8>()), 0..4), 0..=length, vec(any::<u8>(), 0..20)).prop_map(move |(changes, keep, tail)| {
+        let mut bytes = original.clone();
+        changes.iter().for_each(|(at, byte)| bytes[*at] = *byte);
+        bytes.truncate(keep.max(length / 2));
+        bytes.extend(tail);
+        bytes
+    })
 }
 
 fn parse_everything(bytes: &[u8]) {
@@ -41,10 +36,7 @@ fn parse_everything(bytes: &[u8]) {
     parser.feed(bytes);
     while let Ok(Some(_)) = parser.next_record() {}
     for partial in [false, true] {
-        let options = Options {
-            partial,
-            ..Options::default()
-        };
+        let options = Options { partial, ..Options::default() };
         let mut verifier = Verifier::new(options);
         if verifier.feed(bytes).is_ok() {
             let _ = verifier.finish();

@@ -29,8 +29,7 @@ fn edited(frame: usize, edit: Edit) -> Vec<u8> {
             std::cmp::Ordering::Less => original.clone(),
             std::cmp::Ordering::Equal => sample::forge(before, original, edit),
             std::cmp::Ordering::Greater => {
-                let mut moved =
-                    sample::forge(before, original, |_, run| run.prev_head = head.run_head);
+                let mut moved = sample::forge(before, original, |_, run| run.prev_head = head.run_head);
                 moved = relink(&head, moved);
                 moved
             }
@@ -67,15 +66,8 @@ fn relink(head: &ledger::Head, frame: ledger::Frame) -> ledger::Frame {
         bytes.extend(content);
         rest = &rest[5 + length..];
     }
-    let head = ledger::Head {
-        run_head,
-        ..frame.head
-    };
-    ledger::Frame {
-        bytes,
-        head,
-        ..frame
-    }
+    let head = ledger::Head { run_head, ..frame.head };
+    ledger::Frame { bytes, head, ..frame }
 }
 
 fn facts(part: &mut Parts, change: impl FnOnce(&mut Facts)) {
@@ -107,20 +99,8 @@ fn each_rule_is_enforced_where_it_is_broken() {
     use FaultKind::*;
     // Seqs: 0–1 begin, 2–3 answers, 4–6 take-over (claim, loss, decision), 7–8 answers. Offsets from 100.
     let table: &[(&str, usize, Edit, FaultKind, u64)] = &[
-        (
-            "ranges tile",
-            1,
-            |_, run| run.inputs[0].from_offset -= 1,
-            Accounting,
-            3,
-        ),
-        (
-            "counts fill the range",
-            1,
-            |_, run| run.inputs[0].non_request += 1,
-            Accounting,
-            3,
-        ),
+        ("ranges tile", 1, |_, run| run.inputs[0].from_offset -= 1, Accounting, 3),
+        ("counts fill the range", 1, |_, run| run.inputs[0].non_request += 1, Accounting, 3),
         (
             "no more answers than requests",
             2,
@@ -141,69 +121,15 @@ fn each_rule_is_enforced_where_it_is_broken() {
             Accounting,
             3,
         ),
-        (
-            "lost offsets count as rejected",
-            2,
-            |_, run| run.inputs[0].rejected = 1,
-            Accounting,
-            6,
-        ),
-        (
-            "a run names known inputs",
-            1,
-            |_, run| run.inputs[0].partition = 7,
-            Accounting,
-            3,
-        ),
-        (
-            "a run names the inputs of its events",
-            1,
-            |_, run| run.inputs.clear(),
-            Accounting,
-            3,
-        ),
-        (
-            "inputs are sorted",
-            0,
-            |_, run| run.inputs.push(sample::range("a", 0, 0, [0; 4])),
-            Accounting,
-            1,
-        ),
-        (
-            "inputs are unique",
-            0,
-            |_, run| run.inputs.push(sample::range("commands", 0, 3, [0; 4])),
-            Accounting,
-            1,
-        ),
-        (
-            "outcome numbers are dense",
-            1,
-            |parts, _| outcome_no(&mut parts[1], 2),
-            Accounting,
-            3,
-        ),
-        (
-            "outcome numbers start at 0",
-            1,
-            |parts, _| outcome_no(&mut parts[0], 1),
-            Accounting,
-            2,
-        ),
-        (
-            "type 3 carries the next number",
-            3,
-            |parts, _| outcome_no(&mut parts[0], 4),
-            Accounting,
-            7,
-        ),
-        (
-            "an offset is answered once",
-            1,
-            |parts, _| facts(&mut parts[1], |f| f.input_offset = 100),
-            Accounting,
-            3,
-        ),
+        ("lost offsets count as rejected", 2, |_, run| run.inputs[0].rejected = 1, Accounting, 6),
+        ("a run names known inputs", 1, |_, run| run.inputs[0].partition = 7, Accounting, 3),
+        ("a run names the inputs of its events", 1, |_, run| run.inputs.clear(), Accounting, 3),
+        ("inputs are sorted", 0, |_, run| run.inputs.push(sample::range("a", 0, 0, [0; 4])), Accounting, 1),
+        ("inputs are unique", 0, |_, run| run.inputs.push(sample::range("commands", 0, 3, [0; 4])), Accounting, 1),
+        ("outcome numbers are dense", 1, |parts, _| outcome_no(&mut parts[1], 2), Accounting, 3),
+        ("outcome numbers start at 0", 1, |parts, _| outcome_no(&mut parts[0], 1), Accounting, 2),
+        ("type 3 carries the next number", 3, |parts, _| outcome_no(&mut parts[0], 4), Accounting, 7),
+        ("an offset is answered once", 1, |parts, _| facts(&mut parts[1], |f| f.input_offset = 100), Accounting, 3),
         (
             "an answered offset is in the range",
             1,
@@ -211,20 +137,8 @@ fn each_rule_is_enforced_where_it_is_broken() {
             Accounting,
             3,
         ),
-        (
-            "a lost offset is not answered",
-            2,
-            |parts, _| facts(&mut parts[2], |f| f.input_offset = 103),
-            Accounting,
-            6,
-        ),
-        (
-            "lost ranges do not run backwards",
-            2,
-            |parts, _| lost(&mut parts[1], |l| l.to_offset = 0),
-            Accounting,
-            5,
-        ),
+        ("a lost offset is not answered", 2, |parts, _| facts(&mut parts[2], |f| f.input_offset = 103), Accounting, 6),
+        ("lost ranges do not run backwards", 2, |parts, _| lost(&mut parts[1], |l| l.to_offset = 0), Accounting, 5),
         (
             "the first claim names an input once",
             0,
@@ -237,20 +151,8 @@ fn each_rule_is_enforced_where_it_is_broken() {
             Accounting,
             0,
         ),
-        (
-            "recorded time does not go back",
-            1,
-            |parts, _| parts[1].body.recorded_at_us = 0,
-            LinkBroken,
-            3,
-        ),
-        (
-            "schemas are declared before use",
-            1,
-            |parts, _| parts[1].body.schema_hash = Hash([1; 32]),
-            BodyMismatch,
-            3,
-        ),
+        ("recorded time does not go back", 1, |parts, _| parts[1].body.recorded_at_us = 0, LinkBroken, 3),
+        ("schemas are declared before use", 1, |parts, _| parts[1].body.schema_hash = Hash([1; 32]), BodyMismatch, 3),
         (
             "a declared schema has its hash",
             0,
@@ -261,20 +163,8 @@ fn each_rule_is_enforced_where_it_is_broken() {
             BodyMismatch,
             1,
         ),
-        (
-            "Avro sections have a schema",
-            1,
-            |parts, _| parts[1].body.schema_hash = Hash::ZERO,
-            Undecodable,
-            3,
-        ),
-        (
-            "facts are readable",
-            1,
-            |parts, _| parts[0].sections[0].bytes.push(0),
-            Undecodable,
-            2,
-        ),
+        ("Avro sections have a schema", 1, |parts, _| parts[1].body.schema_hash = Hash::ZERO, Undecodable, 3),
+        ("facts are readable", 1, |parts, _| parts[0].sections[0].bytes.push(0), Undecodable, 2),
         (
             "outcomes are readable",
             1,
@@ -284,47 +174,14 @@ fn each_rule_is_enforced_where_it_is_broken() {
             Undecodable,
             2,
         ),
-        (
-            "facts are clear",
-            1,
-            |parts, _| parts[0].sections[0].kind = ledger::SectionKind::Sealed,
-            Undecodable,
-            2,
-        ),
-        (
-            "layout numbers are known",
-            1,
-            |parts, _| parts[0].sections[0].bytes[0] = 2,
-            Undecodable,
-            2,
-        ),
-        (
-            "event types below 32 are known",
-            0,
-            |parts, _| parts[1].body.event_type = 14,
-            Undecodable,
-            1,
-        ),
-        (
-            "the first claim says where it began",
-            0,
-            |parts, _| origin(&mut parts[0], None),
-            Undecodable,
-            0,
-        ),
+        ("facts are clear", 1, |parts, _| parts[0].sections[0].kind = ledger::SectionKind::Sealed, Undecodable, 2),
+        ("layout numbers are known", 1, |parts, _| parts[0].sections[0].bytes[0] = 2, Undecodable, 2),
+        ("event types below 32 are known", 0, |parts, _| parts[1].body.event_type = 14, Undecodable, 1),
+        ("the first claim says where it began", 0, |parts, _| origin(&mut parts[0], None), Undecodable, 0),
         (
             "later claims do not",
             2,
-            |parts, _| {
-                origin(
-                    &mut parts[0],
-                    Some(Origin {
-                        partitions: 1,
-                        routing: 0,
-                        inputs: Vec::new(),
-                    }),
-                )
-            },
+            |parts, _| origin(&mut parts[0], Some(Origin { partitions: 1, routing: 0, inputs: Vec::new() })),
             Undecodable,
             4,
         ),
@@ -349,52 +206,19 @@ fn each_rule_is_enforced_where_it_is_broken() {
             Forked,
             7,
         ),
-        (
-            "a batch has one epoch",
-            3,
-            |parts, _| parts[1].body.writer_epoch = 1,
-            Forked,
-            8,
-        ),
-        (
-            "a claim stands first",
-            1,
-            |parts, _| parts[1].body.event_type = event_type::WRITER_CLAIMED,
-            Forked,
-            3,
-        ),
-        (
-            "nothing follows the end",
-            1,
-            |parts, _| parts[0].body.event_type = event_type::EPOCH_CLOSED,
-            Forked,
-            3,
-        ),
-        (
-            "the first frame is a claim",
-            0,
-            |parts, _| parts[0].body.event_type = event_type::TENANT_CREATED,
-            Forked,
-            0,
-        ),
+        ("a batch has one epoch", 3, |parts, _| parts[1].body.writer_epoch = 1, Forked, 8),
+        ("a claim stands first", 1, |parts, _| parts[1].body.event_type = event_type::WRITER_CLAIMED, Forked, 3),
+        ("nothing follows the end", 1, |parts, _| parts[0].body.event_type = event_type::EPOCH_CLOSED, Forked, 3),
+        ("the first frame is a claim", 0, |parts, _| parts[0].body.event_type = event_type::TENANT_CREATED, Forked, 0),
     ];
     let untouched = edited(1, |_, _| ());
-    assert!(
-        verify(&untouched, Options::default()).is_ok(),
-        "the forger itself breaks nothing"
-    );
-    let cases: Vec<Case> = table
-        .iter()
-        .map(|(name, frame, edit, ..)| Case::new(*name, edited(*frame, *edit)))
-        .collect();
+    assert!(verify(&untouched, Options::default()).is_ok(), "the forger itself breaks nothing");
+    let cases: Vec<Case> =
+        table.iter().map(|(name, frame, edit, ..)| Case::new(*name, edited(*frame, *edit))).collect();
     let results = agree(&cases, false, &[]);
     for ((name, _, _, kind, seq), result) in table.iter().zip(results) {
         let fault: Fault = result.expect_err(name);
-        assert_eq!(
-            (fault.kind, fault.partition, fault.seq),
-            (*kind, Some(0), Some(*seq)),
-            "{name}: {fault:?}"
-        );
+        assert_eq!((fault.kind, fault.partition, fault.seq), (*kind, Some(0), Some(*seq)), "{name}: {fault:?}");
     }
 }
 
@@ -402,13 +226,5 @@ fn each_rule_is_enforced_where_it_is_broken() {
 fn a_report_counts_what_was_asked_and_answered() {
     let report = verify(&sample::export_blindly(&[ledger()]), Options::default()).unwrap();
     assert_eq!((report.events, report.runs), (9, 4));
-    assert_eq!(
-        (
-            report.requests,
-            report.decisions,
-            report.rejected,
-            report.duplicates()
-        ),
-        (11, 3, 6, 2)
-    );
+    assert_eq!((report.requests, report.decisions, report.rejected, report.duplicates()), (11, 3, 6, 2));
 }

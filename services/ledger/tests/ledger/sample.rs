@@ -4,8 +4,8 @@ use ledger::export::{ExportWriter, HeadEntry, encode_heads};
 use ledger::layout::*;
 use ledger::seal::{Context, Dek, seal};
 use ledger::{
-    Body, ChainId, Frame, FrameBuilder, Hash, Head, InputRange, LedgerId, NewEvent, Run, Section,
-    SectionEntry, SectionKind, StoredEvent, accept, event_type, hash, section_tag,
+    Body, ChainId, Frame, FrameBuilder, Hash, Head, InputRange, LedgerId, NewEvent, Run, Section, SectionEntry,
+    SectionKind, StoredEvent, accept, event_type, hash, section_tag,
 };
 
 pub const DOCUMENT: &[u8] = br#"{"type":"record","name":"Decision","fields":[]}"#;
@@ -13,11 +13,7 @@ pub const START_US: i64 = 1_790_000_000_000_000;
 pub const FIRST_OFFSET: u64 = 100;
 
 pub fn chain(partition: u32) -> ChainId {
-    ChainId {
-        ledger_id: LedgerId(*b"a sample ledger."),
-        partition,
-        chain_epoch: 0,
-    }
+    ChainId { ledger_id: LedgerId(*b"a sample ledger."), partition, chain_epoch: 0 }
 }
 
 pub fn clear(tag: u16, bytes: Vec<u8>) -> Section {
@@ -118,19 +114,12 @@ impl Partition {
             routing: ROUTING_ACTOR,
             inputs: vec![start("commands", 0), start("requests", FIRST_OFFSET)],
         };
-        let claim = Claim {
-            writer_id: [8; 16],
-            origin: Some(origin),
-        };
-        let added = SchemaAdded {
-            schema_hash: hash::schema_hash(DOCUMENT),
-            document: DOCUMENT.to_vec(),
-        };
+        let claim = Claim { writer_id: [8; 16], origin: Some(origin) };
+        let added = SchemaAdded { schema_hash: hash::schema_hash(DOCUMENT), document: DOCUMENT.to_vec() };
         let mut builder = self.builder(true);
-        for (event_type, section) in [
-            (event_type::WRITER_CLAIMED, claim.encode().unwrap()),
-            (event_type::SCHEMA_ADDED, added.encode().unwrap()),
-        ] {
+        for (event_type, section) in
+            [(event_type::WRITER_CLAIMED, claim.encode().unwrap()), (event_type::SCHEMA_ADDED, added.encode().unwrap())]
+        {
             builder.push(own(event_type, section)).unwrap();
         }
         let frame = builder.finish(vec![range("commands", self.partition, 0, [0, 0, 0, 3])]);
@@ -140,11 +129,7 @@ impl Partition {
     /// An event that answers the request at the next offset.
     pub fn answer(&mut self, builder: &FrameBuilder, event_type: u16) -> NewEvent {
         let outcome = Outcome {
-            outcome: if event_type == event_type::DECIDED {
-                OUTCOME_PERMIT
-            } else {
-                OUTCOME_NONE
-            },
+            outcome: if event_type == event_type::DECIDED { OUTCOME_PERMIT } else { OUTCOME_NONE },
             reason_code: 1,
             outcome_no: self.next_outcome,
             policies: vec!["platform/0".to_owned()],
@@ -173,12 +158,7 @@ impl Partition {
             seal_in(section_tag::SHARED),
         ];
         sections.extend((0..self.subjects).map(|n| seal_in(section_tag::SUBJECT_FIRST + n)));
-        NewEvent {
-            event_type,
-            recorded_at_us: self.now_us,
-            schema_hash,
-            sections,
-        }
+        NewEvent { event_type, recorded_at_us: self.now_us, schema_hash, sections }
     }
 
     /// A frame of answers to consecutive offsets.
@@ -209,9 +189,7 @@ impl Partition {
         let writer_id = [13; 16];
         let origin = None;
         let claim = Claim { writer_id, origin }.encode().unwrap();
-        builder
-            .push(at(own(event_type::WRITER_CLAIMED, claim)))
-            .unwrap();
+        builder.push(at(own(event_type::WRITER_CLAIMED, claim))).unwrap();
         let from = self.next_offset;
         let lost = InputLost {
             topic: "requests".to_owned(),
@@ -240,25 +218,12 @@ impl Partition {
             (event_type::INPUT_ADVANCED, InputAdvanced.encode()),
             (
                 event_type::KEY_CREATED,
-                KeyCreated {
-                    tenant: tenant(),
-                    surrogate,
-                    dek_id: [9; 16],
-                    class: 1,
-                    period: 1,
-                    dek_commit: hash,
-                }
-                .encode(),
+                KeyCreated { tenant: tenant(), surrogate, dek_id: [9; 16], class: 1, period: 1, dek_commit: hash }
+                    .encode(),
             ),
             (
                 event_type::ERASURE_REQUESTED,
-                ErasureRequested {
-                    tenant: tenant(),
-                    surrogate,
-                    command_id,
-                    reason: 1,
-                }
-                .encode(),
+                ErasureRequested { tenant: tenant(), surrogate, command_id, reason: 1 }.encode(),
             ),
             (
                 event_type::ERASURE_KEYS_DESTROYED,
@@ -271,51 +236,17 @@ impl Partition {
                 }
                 .encode(),
             ),
-            (
-                event_type::ERASURE_FINAL,
-                ErasureFinal {
-                    tenant: tenant(),
-                    surrogate,
-                    period: 1,
-                }
-                .encode(),
-            ),
-            (
-                event_type::KEK_ROLLED,
-                KekRolled {
-                    from_period: 1,
-                    to_period: 2,
-                }
-                .encode(),
-            ),
+            (event_type::ERASURE_FINAL, ErasureFinal { tenant: tenant(), surrogate, period: 1 }.encode()),
+            (event_type::KEK_ROLLED, KekRolled { from_period: 1, to_period: 2 }.encode()),
             (
                 event_type::POLICY_PUBLISHED,
-                PolicyPublished {
-                    bundle_hash: hash,
-                    chunk_no: 0,
-                    chunks: 1,
-                    bytes: vec![17; 9],
-                }
-                .encode(),
+                PolicyPublished { bundle_hash: hash, chunk_no: 0, chunks: 1, bytes: vec![17; 9] }.encode(),
             ),
             (
                 event_type::POLICY_ACTIVATED,
-                PolicyActivated {
-                    bundle_hash: hash,
-                    mode: 0,
-                    command_id,
-                    in_force_from_us: START_US,
-                }
-                .encode(),
+                PolicyActivated { bundle_hash: hash, mode: 0, command_id, in_force_from_us: START_US }.encode(),
             ),
-            (
-                event_type::TENANT_CREATED,
-                TenantCreated {
-                    tenant: tenant(),
-                    command_id,
-                }
-                .encode(),
-            ),
+            (event_type::TENANT_CREATED, TenantCreated { tenant: tenant(), command_id }.encode()),
             (
                 event_type::COMMAND_REFUSED,
                 CommandRefused {
@@ -330,22 +261,10 @@ impl Partition {
             ),
             (
                 event_type::DEAD_LETTER_MARKED,
-                DeadLetterMarked {
-                    command_id,
-                    partition: 0,
-                    position: 1,
-                    mark: MARK_RETRIED,
-                }
-                .encode(),
+                DeadLetterMarked { command_id, partition: 0, position: 1, mark: MARK_RETRIED }.encode(),
             ),
             (500, Ok(b"a later type".to_vec())),
-            (
-                event_type::EPOCH_CLOSED,
-                EpochClosed {
-                    next_chain_epoch: 1,
-                }
-                .encode(),
-            ),
+            (event_type::EPOCH_CLOSED, EpochClosed { next_chain_epoch: 1 }.encode()),
         ];
         let mut builder = self.builder(false);
         for (event_type, section) in events {
@@ -383,9 +302,7 @@ pub fn export(partitions: &[Partition]) -> Vec<u8> {
     writer.schema(DOCUMENT, &mut out).unwrap();
     for (before, frame) in partitions.iter().flat_map(|partition| &partition.frames) {
         let accepted = accept(before, &frame.bytes).unwrap();
-        writer
-            .frame(before, &accepted, &frame.bytes, &mut out)
-            .unwrap();
+        writer.frame(before, &accepted, &frame.bytes, &mut out).unwrap();
     }
     writer.finish(&mut out).unwrap();
     out
@@ -407,10 +324,7 @@ pub fn forge(before: &Head, frame: &Frame, edit: impl FnOnce(&mut Vec<Parts>, &m
             bytes: event.section(entry.tag).unwrap().to_vec(),
         };
         let sections = event.body.sections.iter().map(section).collect();
-        Parts {
-            body: event.body.clone(),
-            sections,
-        }
+        Parts { body: event.body.clone(), sections }
     };
     let mut parts: Vec<_> = accepted.events.iter().map(take_apart).collect();
     let mut run = accepted.run.clone();
@@ -444,15 +358,8 @@ pub fn forge(before: &Head, frame: &Frame, edit: impl FnOnce(&mut Vec<Parts>, &m
     run.events_head = prev;
     run.run_root = ledger::tree::root(ledger::tree::Algorithm::H3, &hashes);
     put(2, &run.encode().unwrap());
-    let head = Head {
-        run_head: run.run_head().unwrap(),
-        ..frame.head.clone()
-    };
-    Frame {
-        bytes,
-        head,
-        events: frame.events.clone(),
-    }
+    let head = Head { run_head: run.run_head().unwrap(), ..frame.head.clone() };
+    Frame { bytes, head, events: frame.events.clone() }
 }
 
 /// As [`export`], without asking anybody whether the frames are acceptable.

@@ -36,12 +36,7 @@ fn envelopes_reproduce_their_vectors() {
     for vector in own["seal"]["envelopes"].as_array().unwrap() {
         let plaintext = bytes(&vector["plaintext"]);
         let sealed = seal::seal(&dek, salt, &context(), &plaintext).unwrap();
-        assert_eq!(
-            sealed,
-            bytes(&vector["envelope"]),
-            "{} bytes",
-            plaintext.len()
-        );
+        assert_eq!(sealed, bytes(&vector["envelope"]), "{} bytes", plaintext.len());
         let envelope = Envelope::decode(&sealed).unwrap();
         assert_eq!(envelope.commitment, array(&shared["seal"]["commitment"]));
         assert_eq!((envelope.ciphertext.len() - 16) % seal::BUCKET_BYTES, 0);
@@ -79,10 +74,7 @@ fn envelopes_open_with_one_key_in_one_place_only() {
         let mut bad = sealed.clone();
         bad[at] ^= 1;
         assert!(seal::open(&dek, &context(), &bad).is_err(), "byte {at}");
-        assert!(
-            seal::open(&dek, &context(), &sealed[..at]).is_err(),
-            "first {at} bytes"
-        );
+        assert!(seal::open(&dek, &context(), &sealed[..at]).is_err(), "first {at} bytes");
     }
     assert!(!format!("{dek:?} {:?}", IndexKey::new([0x11; 32])).contains("17"));
 }
@@ -100,17 +92,10 @@ fn identities_reproduce_their_vectors() {
     let request = bytes(&own["request_bytes"]);
     let request_key = identity::request_key(&key, b"0011223344556677", b"request-1").unwrap();
     assert_eq!(request_key, array(&own["request_key"]));
-    assert_eq!(
-        identity::request_mac(&key, &request),
-        array(&own["request_mac"])
-    );
-    assert_eq!(
-        identity::request_commit(&[0x77; 32], &request),
-        array(&own["request_commit"])
-    );
+    assert_eq!(identity::request_mac(&key, &request), array(&own["request_mac"]));
+    assert_eq!(identity::request_commit(&[0x77; 32], &request), array(&own["request_commit"]));
 
-    let as_given =
-        |identifier: &str| identity::subject_lookup(&key, 1, identifier.as_bytes()).unwrap();
+    let as_given = |identifier: &str| identity::subject_lookup(&key, 1, identifier.as_bytes()).unwrap();
     assert_eq!(as_given(" Zoë "), array(&own["lookup_as_given"]));
     assert_ne!(as_given(" Zoë "), as_given("Zoë"));
     // Lengths are hashed, so that parts cannot be moved across their border.

@@ -20,11 +20,7 @@ fn pieces(file: &[u8]) -> Vec<Piece> {
     while at < file.len() {
         let length = u32::from_be_bytes(file[at + 1..at + 5].try_into().unwrap()) as usize;
         let content = file[at + 5..at + 5 + length].to_vec();
-        pieces.push(Piece {
-            at,
-            kind: file[at],
-            content,
-        });
+        pieces.push(Piece { at, kind: file[at], content });
         at += 5 + length;
     }
     pieces
@@ -48,11 +44,8 @@ fn fields(file: &[u8]) -> Vec<&'static str> {
         put("kind", 1);
         put("length", 4);
         let content = &piece.content;
-        let number = |at: usize, bytes: usize| {
-            content[at..at + bytes]
-                .iter()
-                .fold(0, |n, byte| n << 8 | usize::from(*byte))
-        };
+        let number =
+            |at: usize, bytes: usize| content[at..at + bytes].iter().fold(0, |n, byte| n << 8 | usize::from(*byte));
         match piece.kind {
             0 => put("document", content.len()),
             1 => {
@@ -76,23 +69,15 @@ fn fields(file: &[u8]) -> Vec<&'static str> {
                 }
                 let mut at = 147;
                 for _ in 0..number(145, 2) {
-                    for (name, count) in [
-                        ("entry tag", 2),
-                        ("entry kind", 1),
-                        ("entry length", 8),
-                        ("entry hash", 32),
-                    ] {
+                    for (name, count) in [("entry tag", 2), ("entry kind", 1), ("entry length", 8), ("entry hash", 32)]
+                    {
                         put(name, count);
                         at += count;
                     }
                 }
                 while at < content.len() {
                     let length = number(at + 2, 8);
-                    for (name, count) in [
-                        ("section tag", 2),
-                        ("section length", 8),
-                        ("section", length),
-                    ] {
+                    for (name, count) in [("section tag", 2), ("section length", 8), ("section", length)] {
                         put(name, count);
                         at += count;
                     }
@@ -136,11 +121,7 @@ fn fields(file: &[u8]) -> Vec<&'static str> {
             _ => {
                 put("n_heads", 4);
                 for _ in 0..number(0, 4) {
-                    for (name, count) in [
-                        ("head partition", 4),
-                        ("head last_seq", 8),
-                        ("head run_head", 32),
-                    ] {
+                    for (name, count) in [("head partition", 4), ("head last_seq", 8), ("head run_head", 32)] {
                         put(name, count);
                     }
                 }
@@ -155,26 +136,22 @@ fn fields(file: &[u8]) -> Vec<&'static str> {
 fn expected(field: &str) -> &'static [FaultKind] {
     use FaultKind::*;
     match field {
-        "magic" | "event tag" | "format" | "suite" | "run tag" | "run format" | "n_inputs"
-        | "topic length" | "n_heads" => &[Undecodable],
+        "magic" | "event tag" | "format" | "suite" | "run tag" | "run format" | "n_inputs" | "topic length"
+        | "n_heads" => &[Undecodable],
         // The first event, taken for a schema document, is missing from its batch.
         "kind" => &[Undecodable, LinkBroken],
         // A longer record swallows what follows; at the end of the file there is nothing to swallow.
         "length" => &[Undecodable, Truncated],
-        "prev_hash" | "first_seq" | "last_seq" | "prev_head" | "events_head" | "head run_head" => {
-            &[LinkBroken]
-        }
-        "ledger_id" | "partition" | "chain_epoch" | "seq" | "writer_epoch" | "event_type"
-        | "event_id" | "recorded_at" | "schema_hash" | "entry length" | "entry hash"
-        | "section tag" | "section" | "run ledger_id" | "run partition" | "run chain_epoch"
-        | "run_root" | "document" => &[BodyMismatch],
+        "prev_hash" | "first_seq" | "last_seq" | "prev_head" | "events_head" | "head run_head" => &[LinkBroken],
+        "ledger_id" | "partition" | "chain_epoch" | "seq" | "writer_epoch" | "event_type" | "event_id"
+        | "recorded_at" | "schema_hash" | "entry length" | "entry hash" | "section tag" | "section"
+        | "run ledger_id" | "run partition" | "run chain_epoch" | "run_root" | "document" => &[BodyMismatch],
         // Counts, tags and kinds either stop being readable or no longer match what is stored.
-        "n_sections" | "entry tag" | "entry kind" | "section length" => {
-            &[Undecodable, BodyMismatch]
-        }
+        "n_sections" | "entry tag" | "entry kind" | "section length" => &[Undecodable, BodyMismatch],
         "topic" => &[Undecodable, Accounting],
-        "input_partition" | "from_offset" | "to_offset" | "requests" | "decisions" | "rejected"
-        | "non_request" => &[Accounting],
+        "input_partition" | "from_offset" | "to_offset" | "requests" | "decisions" | "rejected" | "non_request" => {
+            &[Accounting]
+        }
         "head partition" => &[Undecodable, LinkBroken],
         "head last_seq" => &[Truncated, LinkBroken],
         other => panic!("{other} is not in the table"),
@@ -186,32 +163,23 @@ fn every_flipped_byte_is_found_and_named() {
     let file = sample::export(&sample::partitions());
     let fields = fields(&file);
     let report = verify(&file, Options::default()).unwrap();
-    assert_eq!(
-        (report.partitions, report.partitions_declared),
-        (3, Some(3))
-    );
+    assert_eq!((report.partitions, report.partitions_declared), (3, Some(3)));
     let (mut flips, mut undiagnosed) = (0, 0);
     for (at, field) in fields.iter().enumerate() {
         for mask in [0x01, 0x80, 0xFF] {
             let mut bad = file.clone();
             bad[at] ^= mask;
-            let fault = verify(&bad, Options::default())
-                .expect_err(&format!("byte {at} ({field}) ^ {mask:#x} went unnoticed"));
+            let fault =
+                verify(&bad, Options::default()).expect_err(&format!("byte {at} ({field}) ^ {mask:#x} went unnoticed"));
             if mask != 0xFF {
                 let kinds = expected(field);
-                assert!(
-                    kinds.contains(&fault.kind),
-                    "byte {at} ({field}) ^ {mask:#x}: {fault:?}"
-                );
+                assert!(kinds.contains(&fault.kind), "byte {at} ({field}) ^ {mask:#x}: {fault:?}");
             }
             undiagnosed += u64::from(fault.partition.is_none());
             flips += 1;
         }
     }
-    println!(
-        "{flips} flips of {} bytes: all found, {undiagnosed} without a partition",
-        file.len()
-    );
+    println!("{flips} flips of {} bytes: all found, {undiagnosed} without a partition", file.len());
 }
 
 #[test]
@@ -249,16 +217,12 @@ fn rehash(pieces: &mut [Piece], from: usize, batches: usize, heads: bool) {
     let mut prev: Option<Hash> = None;
     let mut hashes = Vec::new();
     let mut done = 0;
-    let start = (0..from)
-        .rev()
-        .find(|at| pieces[*at].kind != 1)
-        .map_or(0, |at| at + 1);
+    let start = (0..from).rev().find(|at| pieces[*at].kind != 1).map_or(0, |at| at + 1);
     let mut head_entry = None;
     for piece in &mut pieces[start..] {
         match piece.kind {
             1 => {
-                let seq_is_first =
-                    u64::from_be_bytes(piece.content[75..83].try_into().unwrap()) == 0;
+                let seq_is_first = u64::from_be_bytes(piece.content[75..83].try_into().unwrap()) == 0;
                 if seq_is_first && prev.is_some() {
                     break;
                 }
@@ -290,10 +254,7 @@ fn rehash(pieces: &mut [Piece], from: usize, batches: usize, heads: bool) {
         let (partition, last_seq, run_head) = head_entry.unwrap();
         let piece = pieces.last_mut().unwrap();
         let mut stated = ledger::export::decode_heads(&piece.content).unwrap();
-        let entry = stated
-            .iter_mut()
-            .find(|entry| entry.partition == partition)
-            .unwrap();
+        let entry = stated.iter_mut().find(|entry| entry.partition == partition).unwrap();
         assert_eq!(entry.last_seq, last_seq);
         entry.run_head = run_head;
         piece.content = ledger::export::encode_heads(&stated).unwrap();
@@ -321,9 +282,7 @@ fn deleted_repeated_swapped_spliced_cut_and_rehashed_records_are_found() {
             bad.swap(at, at + 1);
             put("swapped", &bad);
         }
-        let other = whole
-            .iter()
-            .rposition(|other| other.kind == piece.kind && other.at != piece.at);
+        let other = whole.iter().rposition(|other| other.kind == piece.kind && other.at != piece.at);
         if let Some(other) = other {
             let mut bad = whole.clone();
             bad[at] = whole[other].clone();
@@ -341,26 +300,17 @@ fn deleted_repeated_swapped_spliced_cut_and_rehashed_records_are_found() {
             for (name, batches) in [("batch", 1), ("two batches", 2)] {
                 let mut rehashed = bad.clone();
                 rehash(&mut rehashed, at, batches, false);
-                cases.push(Case::new(
-                    format!("event {at} rehashed to the end of its {name}"),
-                    join(&rehashed),
-                ));
+                cases.push(Case::new(format!("event {at} rehashed to the end of its {name}"), join(&rehashed)));
             }
             rehash(&mut bad, at, usize::MAX, false);
-            cases.push(Case::new(
-                format!("event {at} rehashed to the end of its partition"),
-                join(&bad),
-            ));
+            cases.push(Case::new(format!("event {at} rehashed to the end of its partition"), join(&bad)));
         }
     }
     let results = agree(&cases, false, &[]);
     for (case, result) in cases.iter().zip(&results) {
         assert!(result.is_err(), "{} went unnoticed", case.name);
     }
-    println!(
-        "{} tampered files: all found, the oracle agrees on kind and place",
-        cases.len()
-    );
+    println!("{} tampered files: all found, the oracle agrees on kind and place", cases.len());
 }
 
 #[test]
@@ -371,20 +321,13 @@ fn a_complete_forgery_is_found_by_what_is_known_from_elsewhere() {
     let at = forged.iter().rposition(|piece| piece.kind == 1).unwrap();
     // The event type 500 of partition 2 stands just before the last event; its content is opaque.
     let target = at - 1;
-    let mut body = ledger::StoredEvent::decode(&forged[target].content)
-        .unwrap()
-        .body;
+    let mut body = ledger::StoredEvent::decode(&forged[target].content).unwrap().body;
     let section = b"a later typo";
     body.sections[0].hash = hash::section_hash(1, 0, section);
     let prev = forged[target].content[..32].to_vec();
-    forged[target].content = [
-        prev,
-        body.encode().unwrap(),
-        1_u16.to_be_bytes().to_vec(),
-        12_u64.to_be_bytes().to_vec(),
-        section.to_vec(),
-    ]
-    .concat();
+    forged[target].content =
+        [prev, body.encode().unwrap(), 1_u16.to_be_bytes().to_vec(), 12_u64.to_be_bytes().to_vec(), section.to_vec()]
+            .concat();
     rehash(&mut forged, target, usize::MAX, true);
     let forged = join(&forged);
     assert_ne!(forged, file);
@@ -392,36 +335,17 @@ fn a_complete_forgery_is_found_by_what_is_known_from_elsewhere() {
     let (_, last) = partitions[2].frames.last().unwrap();
     let head = &last.head;
     let event = last.events[last.events.len() - 2];
-    let anchor = |seq, hash| Anchor {
-        partition: 2,
-        seq,
-        hash,
-    };
+    let anchor = |seq, hash| Anchor { partition: 2, seq, hash };
     let end = anchor(head.next_seq - 1, head.run_head);
     let receipt = anchor(event.seq, event.event_hash);
     let beyond = anchor(head.next_seq, Hash::ZERO);
-    let other = Anchor {
-        partition: 9,
-        ..end
-    };
-    let cases = || {
-        [
-            Case::new("forged", forged.clone()),
-            Case::new("untouched", file.clone()),
-        ]
-    };
+    let other = Anchor { partition: 9, ..end };
+    let cases = || [Case::new("forged", forged.clone()), Case::new("untouched", file.clone())];
     let kinds = |anchors: &[Anchor]| {
         let results = agree(&cases(), false, anchors);
-        results
-            .into_iter()
-            .map(|result| result.err().map(|fault| fault.kind))
-            .collect::<Vec<_>>()
+        results.into_iter().map(|result| result.err().map(|fault| fault.kind)).collect::<Vec<_>>()
     };
-    assert_eq!(
-        kinds(&[]),
-        [None, None],
-        "without an anchor a forgery passes, as the output says"
-    );
+    assert_eq!(kinds(&[]), [None, None], "without an anchor a forgery passes, as the output says");
     for known in [end, receipt] {
         assert_eq!(kinds(&[known]), [Some(FaultKind::Forked), None]);
     }
@@ -461,17 +385,11 @@ fn pruned_sections_and_partial_exports_are_valid() {
         }
         skipping &= piece.kind != 2;
     }
-    let cases = [
-        Case::new("pruned", join(&pruned)),
-        Case::new("partial", join(&partial)),
-    ];
+    let cases = [Case::new("pruned", join(&pruned)), Case::new("partial", join(&partial))];
     let results = agree(&cases, true, &[]);
     assert_eq!(results[0].as_ref().unwrap().pruned, removed);
     assert!(removed > 0);
-    assert_eq!(
-        results[1].as_ref().unwrap().partial,
-        [(0, 2), (1, 2), (2, 2)]
-    );
+    assert_eq!(results[1].as_ref().unwrap().partial, [(0, 2), (1, 2), (2, 2)]);
     let strict = agree(&cases[1..], false, &[]);
     assert_eq!(strict[0].as_ref().unwrap_err().kind, FaultKind::LinkBroken);
 }

@@ -1,9 +1,7 @@
 //! `vectors/ledger-vectors.json`: every number in it is reproduced.
 
 use ledger::tree::{self, Algorithm};
-use ledger::{
-    Body, ChainId, Hash, Head, LedgerId, Run, SectionEntry, SectionKind, StoredEvent, accept, hash,
-};
+use ledger::{Body, ChainId, Hash, Head, LedgerId, Run, SectionEntry, SectionKind, StoredEvent, accept, hash};
 use serde_json::Value;
 
 pub fn load() -> Value {
@@ -49,15 +47,7 @@ fn events_chain_and_run() {
             let hash = hash::section_hash(tag, kind.number(), &content);
             assert_eq!(hash, hash_of(&section["hash"]));
             let length = content.len() as u64;
-            (
-                SectionEntry {
-                    tag,
-                    kind,
-                    length,
-                    hash,
-                },
-                content,
-            )
+            (SectionEntry { tag, kind, length, hash }, content)
         };
         let sections: Vec<_> = list(&vector["sections"]).iter().map(entry).collect();
         let body = Body {
@@ -96,10 +86,7 @@ fn events_chain_and_run() {
     assert_eq!(run.encode().unwrap(), bytes(&vector["bytes"]));
     assert_eq!(run.run_root, hash_of(&vector["root"]));
     assert_eq!(run.run_head(), Ok(hash_of(&vector["run_head"])));
-    let path: Vec<Hash> = list(&vector["inner_path_of_event_1"])
-        .iter()
-        .map(hash_of)
-        .collect();
+    let path: Vec<Hash> = list(&vector["inner_path_of_event_1"]).iter().map(hash_of).collect();
     assert_eq!(tree::path(Algorithm::H3, 1, &hashes), Some(path));
 }
 
@@ -108,20 +95,11 @@ fn global_tree() {
     let vectors = load();
     let base64 = |value: &Value| {
         // The tree vectors are base64, as in tlog proofs; one decoder here saves a dependency.
-        let digit = |c| {
-            b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
-                .iter()
-                .position(|d| *d == c)
-        };
+        let digit =
+            |c| b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".iter().position(|d| *d == c);
         let mut bits = 0_u32;
         let mut out = Vec::new();
-        for (at, value) in value
-            .as_str()
-            .unwrap()
-            .bytes()
-            .filter_map(digit)
-            .enumerate()
-        {
+        for (at, value) in value.as_str().unwrap().bytes().filter_map(digit).enumerate() {
             bits = bits << 6 | value as u32;
             if at % 4 != 0 {
                 out.push((bits >> (6 - at % 4 * 2)) as u8);
@@ -132,10 +110,7 @@ fn global_tree() {
     let tree = &vectors["tree"];
     let leaves: Vec<_> = list(&tree["leaves"]).iter().map(bytes).collect();
     let path: Vec<_> = list(&tree["path_of_leaf_1"]).iter().map(base64).collect();
-    assert_eq!(
-        tree::root(Algorithm::Sha256, &leaves),
-        base64(&tree["root"])
-    );
+    assert_eq!(tree::root(Algorithm::Sha256, &leaves), base64(&tree["root"]));
     assert_eq!(tree::path(Algorithm::Sha256, 1, &leaves), Some(path));
 }
 
@@ -161,10 +136,7 @@ fn trees_and_paths_of_every_size_agree_with_the_recursive_definition() {
                 let led_to = tree::root_of_path(algorithm, at as u64, size, leaf, &path);
                 assert_eq!(led_to, Some(root), "{at} of {size}");
                 path.push(Hash::ZERO);
-                assert_eq!(
-                    tree::root_of_path(algorithm, at as u64, size, leaf, &path),
-                    None
-                );
+                assert_eq!(tree::root_of_path(algorithm, at as u64, size, leaf, &path), None);
             }
         }
     }
@@ -178,21 +150,13 @@ fn log_of_frames() {
     for entry in list(&log["frames"]) {
         let frame = bytes(&entry["frame"]);
         let accepted = accept(&head, &frame);
-        assert_eq!(
-            accepted.is_ok(),
-            entry["accepted"].as_bool().unwrap(),
-            "{}",
-            entry["why"]
-        );
+        assert_eq!(accepted.is_ok(), entry["accepted"].as_bool().unwrap(), "{}", entry["why"]);
         if let Ok(accepted) = accepted {
             head = accepted.head;
         }
     }
     assert_eq!(head.next_seq, log["next_seq"].as_u64().unwrap());
     assert_eq!(head.run_head, hash_of(&log["run_head"]));
-    assert_eq!(
-        u64::from(head.writer_epoch),
-        log["writer_epoch"].as_u64().unwrap()
-    );
+    assert_eq!(u64::from(head.writer_epoch), log["writer_epoch"].as_u64().unwrap());
     assert!(!head.closed);
 }

@@ -66,6 +66,7 @@ pub struct Source {
     /// Data directory that no process uses.
     #[arg(long, value_name = "DIR", conflicts_with = "url")]
     pub data: Option<PathBuf>,
+    /// A running system.
     #[command(flatten)]
     pub remote: Remote,
 }
@@ -109,6 +110,7 @@ pub struct Decide {
     /// Files with one request each; `-` is standard input.
     #[arg(required = true, value_name = "FILES")]
     pub files: Vec<PathBuf>,
+    /// Where the answer comes from.
     #[command(flatten)]
     pub source: Source,
 }
@@ -140,6 +142,7 @@ pub struct Load {
     /// How long one call may take.
     #[arg(long, default_value = "35s", value_parser = duration)]
     pub timeout: Duration,
+    /// A running system.
     #[command(flatten)]
     pub remote: Remote,
 }
@@ -176,6 +179,7 @@ pub struct Export {
     /// Only this partition.
     #[arg(long)]
     pub partition: Option<u32>,
+    /// Where the answer comes from.
     #[command(flatten)]
     pub source: Source,
 }
@@ -226,6 +230,7 @@ pub struct DeadLetter {
     /// Which, as `dlq list` names it: PARTITION:POSITION.
     #[arg(value_parser = place)]
     pub id: (u32, u64),
+    /// Where the answer comes from.
     #[command(flatten)]
     pub source: Source,
 }
@@ -248,6 +253,7 @@ pub struct ConfigCheck {
 /// `doctor`
 #[derive(Clone, Debug, Args)]
 pub struct Doctor {
+    /// As `serve` takes them.
     #[command(flatten)]
     pub serve: Serve,
 }
@@ -257,6 +263,7 @@ pub struct Doctor {
 pub struct Backup {
     /// Where to; must be new or empty.
     pub directory: PathBuf,
+    /// Where the answer comes from.
     #[command(flatten)]
     pub source: Source,
 }
@@ -273,6 +280,7 @@ pub struct Outcomes {
     /// Keep on and print what comes, until interrupted.
     #[arg(long, conflicts_with = "data")]
     pub follow: bool,
+    /// Where the answer comes from.
     #[command(flatten)]
     pub source: Source,
 }
@@ -295,6 +303,7 @@ pub struct RequestGet {
     /// Tenant that it belongs to.
     #[arg(long, default_value = "default")]
     pub tenant: String,
+    /// Where the answer comes from.
     #[command(flatten)]
     pub source: Source,
 }
@@ -335,6 +344,7 @@ pub struct DecisionList {
     /// Go on where the last list ended.
     #[arg(long)]
     pub cursor: Option<String>,
+    /// Where the answer comes from.
     #[command(flatten)]
     pub source: Source,
 }
@@ -344,6 +354,7 @@ pub struct DecisionList {
 pub struct DecisionGet {
     /// Id of the decision.
     pub decision_id: String,
+    /// Where the answer comes from.
     #[command(flatten)]
     pub source: Source,
 }

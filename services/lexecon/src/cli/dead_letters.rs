@@ -23,7 +23,9 @@ pub fn run(command: &Dlq, output: &mut Output<'_>) -> Result<Exit, Failure> {
             let found = Asked::new(&args.source)?.ask(&Question::DeadLetter { partition, position })?;
             show(&found, output)
         }
-        Dlq::Retry(args) => mark(args, "retry", "is processed once more; if it fails again there is a new dead letter", output),
+        Dlq::Retry(args) => {
+            mark(args, "retry", "is processed once more; if it fails again there is a new dead letter", output)
+        }
         Dlq::Discard(args) => mark(args, "discard", "is marked as dealt with; its ledger event stays", output),
     }
 }

@@ -88,13 +88,6 @@ pub struct Counted<'a> {
     bytes: u64,
 }
 
-impl Counted<'_> {
-    /// Bytes so far.
-    pub fn bytes(&self) -> u64 {
-        self.bytes
-    }
-}
-
 impl Write for Counted<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.to.write(bytes)?;

@@ -98,7 +98,8 @@ impl Directory {
         match format {
             Format::Ledger => {
                 let mut shown = Shown { to, bar };
-                engine::export::export(log, deployment, partition, &mut |bytes| shown.write_all(bytes)).map_err(broken)?;
+                engine::export::export(log, deployment, partition, &mut |bytes| shown.write_all(bytes))
+                    .map_err(broken)?;
             }
             Format::Json => {
                 let mut lines = Shown { to, bar };
@@ -156,8 +157,7 @@ fn page(reader: &Reader, filter: &Filter) -> Result<Value, Failure> {
     members.remove("limit");
     let query: DecisionsQuery =
         serde_json::from_value(Value::Object(members)).map_err(|error| invalid(error.to_string()))?;
-    let (filter_of_reader, cursor, _) =
-        lookups::understood(query).map_err(|problem| invalid(problem.detail))?;
+    let (filter_of_reader, cursor, _) = lookups::understood(query).map_err(|problem| invalid(problem.detail))?;
     let limit = usize::try_from(filter.limit).unwrap_or(usize::MAX);
     let page =
         reader.decisions(&filter_of_reader, cursor.as_deref(), limit).map_err(|error| invalid(error.to_string()))?;

@@ -111,6 +111,7 @@ impl Question {
 }
 
 /// Who is asked.
+#[expect(clippy::large_enum_variant, reason = "one for each command")]
 pub enum Asked {
     /// A running system.
     Running(Reach),

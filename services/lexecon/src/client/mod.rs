@@ -154,7 +154,8 @@ impl Client {
     /// # Errors
     /// [`Error`].
     pub async fn post(&self, path: &str, body: impl Into<Vec<u8>>) -> Result<Answer, Error> {
-        let request = self.request(Method::POST, path, &[])?.header(header::CONTENT_TYPE, "application/json").body(body.into());
+        let request =
+            self.request(Method::POST, path, &[])?.header(header::CONTENT_TYPE, "application/json").body(body.into());
         answer(self.send(request).await?).await
     }
 
@@ -200,7 +201,8 @@ async fn answer(response: Response) -> Result<Answer, Error> {
     }
     let (status, url) = (response.status().as_u16(), response.url().to_string());
     let position = response.headers().get("lexecon-position").and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let bytes = response.bytes().await.map_err(|error| Error::Unreachable { url: url.clone(), cause: cause(&error) })?;
+    let bytes =
+        response.bytes().await.map_err(|error| Error::Unreachable { url: url.clone(), cause: cause(&error) })?;
     let body = serde_json::from_slice(&bytes).map_err(|_| Error::Foreign { url, status })?;
     Ok(Answer { status, position, body })
 }
@@ -208,7 +210,8 @@ async fn answer(response: Response) -> Result<Answer, Error> {
 async fn refusal(response: Response) -> Error {
     let (status, url) = (response.status().as_u16(), response.url().to_string());
     match response.bytes().await {
-        Ok(bytes) => serde_json::from_slice(&bytes).map_or(Error::Foreign { url, status }, |problem| Error::Problem(Box::new(problem))),
+        Ok(bytes) => serde_json::from_slice(&bytes)
+            .map_or(Error::Foreign { url, status }, |problem| Error::Problem(Box::new(problem))),
         Err(error) => Error::Unreachable { url, cause: cause(&error) },
     }
 }

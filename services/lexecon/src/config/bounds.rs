@@ -1,7 +1,7 @@
 //! Ranges of settings, checked while a value is read, so that the parser's place in the file is the fault's place.
 
-use serde::de::{Deserializer, Error};
 use serde::Deserialize;
+use serde::de::{Deserializer, Error};
 
 /// A whole number between `MIN` and `MAX`, both allowed.
 pub(super) fn within<'de, D: Deserializer<'de>, const MIN: u64, const MAX: u64>(from: D) -> Result<u64, D::Error> {

@@ -69,7 +69,8 @@ pub fn load(sources: &Sources) -> Result<Settings, Vec<Fault>> {
     if !faults.is_empty() {
         return Err(faults);
     }
-    let mut settings = Settings::deserialize(table).map_err(|error| vec![fault("configuration", "", error.message())])?;
+    let mut settings =
+        Settings::deserialize(table).map_err(|error| vec![fault("configuration", "", error.message())])?;
     if let Some(directory) = &sources.flags.data {
         settings.data.directory.clone_from(directory);
     }
@@ -95,7 +96,11 @@ impl File {
     fn read(path: &Path) -> Result<File, Fault> {
         let origin = path.display().to_string();
         let text = std::fs::read_to_string(path).map_err(|error| {
-            fault(&origin, "", &format!("cannot be read: {error}; check the path that --config or {FILE_VARIABLE} names"))
+            fault(
+                &origin,
+                "",
+                &format!("cannot be read: {error}; check the path that --config or {FILE_VARIABLE} names"),
+            )
         })?;
         let broken = |key: String, error: &toml::de::Error| Fault {
             origin: origin.clone(),
@@ -201,7 +206,9 @@ impl Origins<'_> {
             return Fault { origin: variable, line: None, key: key_owned, message };
         }
         match self.file {
-            Some(file) => Fault { origin: file.path.display().to_string(), line: file.line_of(key), key: key_owned, message },
+            Some(file) => {
+                Fault { origin: file.path.display().to_string(), line: file.line_of(key), key: key_owned, message }
+            }
             None => Fault { origin: "configuration".to_owned(), line: None, key: key_owned, message },
         }
     }
@@ -253,7 +260,8 @@ fn token(settings: &Settings) -> Result<Option<Secret>, (&'static str, String)> 
     };
     let text = secret.reveal();
     if text.len() < TOKEN_BYTES_MIN || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-        let why = format!("must be at least {TOKEN_BYTES_MIN} visible ASCII characters; `openssl rand -hex 32` makes one");
+        let why =
+            format!("must be at least {TOKEN_BYTES_MIN} visible ASCII characters; `openssl rand -hex 32` makes one");
         return Err((key, why));
     }
     Ok(Some(secret))

@@ -52,8 +52,12 @@ fn faults_name_key_and_line() {
 fn later_layers_win_and_types_are_the_settings() {
     let text = "[http]\nlisten = \"127.0.0.1:1\"\npage_max = 7\n[[tenants]]\nname = \"acme\"\n";
     let digits = "12345678901234567890";
-    let environment =
-        [("LEXECON_HTTP__PAGE_MAX", "9"), ("LEXECON_HTTP__TOKEN", digits), ("LEXECON_TOPOLOGY__ROUTING", "tenant"), ("OTHER", "x")];
+    let environment = [
+        ("LEXECON_HTTP__PAGE_MAX", "9"),
+        ("LEXECON_HTTP__TOKEN", digits),
+        ("LEXECON_TOPOLOGY__ROUTING", "tenant"),
+        ("OTHER", "x"),
+    ];
     let (_directory, mut sources) = sources(text, &environment);
     sources.flags = Flags { data: Some("elsewhere".into()), listen: Some("0.0.0.0:2".parse().unwrap()) };
     let settings = load(&sources).unwrap();

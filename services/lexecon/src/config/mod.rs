@@ -18,4 +18,6 @@ pub use fault::Fault;
 pub use load::{Flags, Sources, load};
 pub use print::effective;
 pub use secret::Secret;
-pub use settings::{Clock, Data, Dedup, Engine, Http, Log, LogKind, Routing, Settings, Telemetry, TenantEntry, Topology};
+pub use settings::{
+    Clock, Data, Dedup, Engine, Http, Log, LogKind, Routing, Settings, Telemetry, TenantEntry, Topology,
+};

@@ -83,7 +83,10 @@ impl App {
     ///
     /// # Errors
     /// `internal` when the question failed.
-    pub(super) async fn probe<T: Send + 'static>(&self, ask: impl FnOnce(&System) -> T + Send + 'static) -> Result<T, Problem> {
+    pub(super) async fn probe<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce(&System) -> T + Send + 'static,
+    ) -> Result<T, Problem> {
         let system = Arc::clone(&self.system);
         tokio::task::spawn_blocking(move || ask(&system)).await.map_err(|error| Problem::internal("the probe", &error))
     }

@@ -30,9 +30,16 @@ impl Media {
 ///
 /// # Errors
 /// 415, 413, 408, or 400 when the connection broke off.
-pub(super) async fn read(headers: &HeaderMap, body: Body, media: Media, bytes_max: usize, timeout: Duration) -> Result<Bytes, Problem> {
+pub(super) async fn read(
+    headers: &HeaderMap,
+    body: Body,
+    media: Media,
+    bytes_max: usize,
+    timeout: Duration,
+) -> Result<Bytes, Problem> {
     check_media(headers, media)?;
-    let too_large = || Problem::new(Code::TooLarge, format!("the body may have at most {bytes_max} bytes; send less at a time"));
+    let too_large =
+        || Problem::new(Code::TooLarge, format!("the body may have at most {bytes_max} bytes; send less at a time"));
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|length| length > bytes_max) {
         return Err(too_large());
@@ -42,7 +49,10 @@ pub(super) async fn read(headers: &HeaderMap, body: Body, media: Media, bytes_ma
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
         Ok(Err(_)) => Err(Problem::new(Code::InvalidBody, "the body broke off; send it again")),
-        Err(_) => Err(Problem::new(Code::Timeout, format!("the body did not arrive within {} ms; send it faster", timeout.as_millis()))),
+        Err(_) => Err(Problem::new(
+            Code::Timeout,
+            format!("the body did not arrive within {} ms; send it faster", timeout.as_millis()),
+        )),
     }
 }
 

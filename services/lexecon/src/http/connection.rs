@@ -69,8 +69,11 @@ impl Connections {
             let longest = idle.min_by_key(|(_, one)| *one.since()).map(|(id, _)| *id)?;
             evicted = open.remove(&longest);
         }
-        let connection =
-            Arc::new(Connection { busy: AtomicUsize::new(0), waiting_since: Mutex::new(Instant::now()), evicted: Notify::new() });
+        let connection = Arc::new(Connection {
+            busy: AtomicUsize::new(0),
+            waiting_since: Mutex::new(Instant::now()),
+            evicted: Notify::new(),
+        });
         open.insert(id, Arc::clone(&connection));
         Some((connection, evicted))
     }

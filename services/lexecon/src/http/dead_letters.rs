@@ -87,7 +87,10 @@ pub struct LettersBody {
 impl LettersBody {
     /// Of the engine's page.
     pub fn of(views: &[LetterView], next: Option<(u32, Position)>) -> LettersBody {
-        LettersBody { items: views.iter().map(LetterBody::of).collect(), next: next.map(|(partition, position)| format!("{partition}:{}", position.0)) }
+        LettersBody {
+            items: views.iter().map(LetterBody::of).collect(),
+            next: next.map(|(partition, position)| format!("{partition}:{}", position.0)),
+        }
     }
 }
 
@@ -108,7 +111,9 @@ pub struct LettersQuery {
 /// `invalid_query` when it is none of ours.
 pub fn place(cursor: Option<&str>) -> Result<(u32, Position), Problem> {
     let Some(text) = cursor else { return Ok((0, Position::ZERO)) };
-    let parsed = text.split_once(':').and_then(|(partition, position)| Some((partition.parse().ok()?, Position(position.parse().ok()?))));
+    let parsed = text
+        .split_once(':')
+        .and_then(|(partition, position)| Some((partition.parse().ok()?, Position(position.parse().ok()?))));
     parsed.ok_or_else(|| Problem::new(Code::InvalidQuery, "cursor: send back `next` as it was"))
 }
 
@@ -133,7 +138,10 @@ pub async fn dead_letters(State(app): State<App>, Strict(query): Strict<LettersQ
     params(("partition" = u32, Path), ("position" = u64, Path)),
     responses((status = 200, description = "found", body = LetterBody), (status = 404, description = "no such letter", body = Problem))
 )]
-pub async fn dead_letter(State(app): State<App>, Place((partition, position)): Place<(u32, String)>) -> Result<Response, Problem> {
+pub async fn dead_letter(
+    State(app): State<App>,
+    Place((partition, position)): Place<(u32, String)>,
+) -> Result<Response, Problem> {
     if position.split_once(':').is_some_and(|(_, verb)| verb == "retry" || verb == "discard") {
         return Err(Problem::new(Code::MethodNotAllowed, "use POST"));
     }
@@ -180,15 +188,24 @@ pub async fn discard(State(app): State<App>, place: Place<(u32, String)>) -> Res
 }
 
 /// Both verbs: the router cannot tell them apart.
-pub(super) async fn act(State(app): State<App>, Place((partition, last)): Place<(u32, String)>) -> Result<Response, Problem> {
+pub(super) async fn act(
+    State(app): State<App>,
+    Place((partition, last)): Place<(u32, String)>,
+) -> Result<Response, Problem> {
     let (position, verb) = match last.split_once(':') {
         Some((position, verb @ ("retry" | "discard"))) => (number(position)?, verb.to_owned()),
-        Some(_) => return Err(Problem::new(Code::NotFound, "there is nothing at this path; the verbs are retry and discard")),
+        Some(_) => {
+            return Err(Problem::new(Code::NotFound, "there is nothing at this path; the verbs are retry and discard"));
+        }
         None => return Err(Problem::new(Code::MethodNotAllowed, "use GET, or add :retry or :discard")),
     };
     let wait = Duration::from_millis(app.http.wait_default_ms);
     app.read(move |system| {
-        let done = if verb == "retry" { system.retry(partition, position, BY, wait) } else { system.discard(partition, position, BY, wait) };
+        let done = if verb == "retry" {
+            system.retry(partition, position, BY, wait)
+        } else {
+            system.discard(partition, position, BY, wait)
+        };
         let view = done.map_err(|error| failed(&error))?;
         let status = if view.done.is_some() { StatusCode::OK } else { StatusCode::ACCEPTED };
         Ok((status, axum::Json(LetterBody::of(&view))).into_response())

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use axum::Extension;
 use engine::view::DecisionView;
 use metrics::counter;
 use serde::{Deserialize, Serialize};
@@ -55,7 +55,12 @@ pub struct Wait {
         (status = 503, description = "not ready; nothing was written", body = Problem),
     )
 )]
-pub async fn submit(State(app): State<App>, Strict(query): Strict<Wait>, headers: HeaderMap, body: Body) -> Result<Response, Problem> {
+pub async fn submit(
+    State(app): State<App>,
+    Strict(query): Strict<Wait>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
     let wait = app.wait(query.wait)?;
     let bytes = read(&app, &headers, body, app.http.body_bytes_max).await?;
     let request = json::request(&bytes, app.http.depth_max, now_us())?;
@@ -66,14 +71,18 @@ pub async fn submit(State(app): State<App>, Strict(query): Strict<Wait>, headers
 }
 
 async fn read(app: &App, headers: &HeaderMap, body: Body, bytes_max: usize) -> Result<axum::body::Bytes, Problem> {
-    let bytes = body::read(headers, body, Media::Json, bytes_max, Duration::from_millis(app.http.body_timeout_ms)).await?;
+    let bytes =
+        body::read(headers, body, Media::Json, bytes_max, Duration::from_millis(app.http.body_timeout_ms)).await?;
     crate::telemetry::observe(table::HTTP_BODY_BYTES, bytes.len());
     Ok(bytes)
 }
 
 /// Requests of a batch.
 #[derive(ToSchema)]
-#[expect(dead_code, reason = "the shape for the document; bodies are read by `json::batch`, one request at a time when one is faulty")]
+#[expect(
+    dead_code,
+    reason = "the shape for the document; bodies are read by `json::batch`, one request at a time when one is faulty"
+)]
 pub struct BatchBody {
     /// 1 to 500 requests.
     #[schema(min_items = 1, max_items = 500)]
@@ -90,7 +99,6 @@ pub struct ResultsBody<'a> {
 /// A decision, or a problem in its place.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
-#[expect(clippy::large_enum_variant, reason = "most are decisions, and none is kept")]
 pub enum ResultBody<'a> {
     /// Decided.
     Decision(DecisionBody<'a>),
@@ -126,11 +134,14 @@ pub async fn batch(
     let requests = json::batch(&bytes, app.http.depth_max, app.http.batch_requests_max, now_us())?;
     drop(bytes);
     crate::telemetry::observe(table::HTTP_BATCH, requests.len());
-    let begun: Vec<_> = requests.into_iter().map(|request| request.and_then(|request| submit::begin(&app, &request))).collect();
+    let begun: Vec<_> =
+        requests.into_iter().map(|request| request.and_then(|request| submit::begin(&app, &request))).collect();
     let mut finished = Vec::with_capacity(begun.len());
     for one in begun {
         finished.push(match one {
-            Ok((pending, location)) => submit::finish(pending, &location, deadline.duration_since(tokio::time::Instant::now())).await,
+            Ok((pending, location)) => {
+                submit::finish(pending, &location, deadline.duration_since(tokio::time::Instant::now())).await
+            }
             Err(problem) => Err(problem),
         });
     }
@@ -204,12 +215,19 @@ pub struct RawPlace {
         (status = 503, description = "not ready; nothing was written", body = Problem),
     )
 )]
-pub async fn raw(State(app): State<App>, Strict(place): Strict<RawPlace>, headers: HeaderMap, body: Body) -> Result<Response, Problem> {
+pub async fn raw(
+    State(app): State<App>,
+    Strict(place): Strict<RawPlace>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
     let timeout = Duration::from_millis(app.http.body_timeout_ms);
     let bytes = body::read(&headers, body, Media::Octets, domain::request::limits::REQUEST_BYTES_MAX, timeout).await?;
     crate::telemetry::observe(table::HTTP_BODY_BYTES, bytes.len());
     let receipt = app
-        .read(move |system| system.submit_raw(place.partition.unwrap_or(0), &bytes).map_err(|error| submit::refused(&error)))
+        .read(move |system| {
+            system.submit_raw(place.partition.unwrap_or(0), &bytes).map_err(|error| submit::refused(&error))
+        })
         .await?;
     let body = ReceiptBody { partition: receipt.0, position: receipt.1.0 };
     Ok((axum::http::StatusCode::ACCEPTED, axum::Json(body)).into_response())

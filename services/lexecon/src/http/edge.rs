@@ -40,7 +40,8 @@ pub(super) struct Instance(pub Arc<str>);
 /// Around every handler.
 pub(super) async fn edge(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let began = Instant::now();
-    let route = request.extensions().get::<MatchedPath>().map_or(routes::UNMATCHED, |path| routes::label(path.as_str()));
+    let route =
+        request.extensions().get::<MatchedPath>().map_or(routes::UNMATCHED, |path| routes::label(path.as_str()));
     let method = request.method().clone();
     let instance = Instance(request_id(request.headers()));
     let trace = trace_id(request.headers());
@@ -69,7 +70,8 @@ pub(super) async fn edge(State(app): State<App>, mut request: Request, next: Nex
     let took = began.elapsed();
     counter!(table::HTTP_REQUESTS, "route" => route, "status" => class(status.as_u16())).increment(1);
     histogram!(table::HTTP_SECONDS, "route" => route).record(took.as_secs_f64());
-    let (request_id, status, micros) = (&*instance.0, status.as_u16(), u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+    let (request_id, status, micros) =
+        (&*instance.0, status.as_u16(), u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
     let method = known(&method);
     match status {
         500.. => tracing::warn!(request_id, trace_id = %trace, method, route, status, code, micros, "answered"),
@@ -80,9 +82,17 @@ pub(super) async fn edge(State(app): State<App>, mut request: Request, next: Nex
 }
 
 /// Whether a request may go on. Probes and scrapes need no permit: they must answer when nothing else does.
-fn allow(app: &App, route: &str, path: &str, headers: &HeaderMap) -> Result<Option<tokio::sync::OwnedSemaphorePermit>, Problem> {
+fn allow(
+    app: &App,
+    route: &str,
+    path: &str,
+    headers: &HeaderMap,
+) -> Result<Option<tokio::sync::OwnedSemaphorePermit>, Problem> {
     if !app.auth.allows(path, headers) {
-        return Err(Problem::new(Code::Unauthorized, "send the header `authorization: Bearer TOKEN` with the configured token"));
+        return Err(Problem::new(
+            Code::Unauthorized,
+            "send the header `authorization: Bearer TOKEN` with the configured token",
+        ));
     }
     if route.starts_with("/health") || route == "/metrics" {
         return Ok(None);
@@ -129,7 +139,8 @@ fn request_id(headers: &HeaderMap) -> Arc<str> {
 }
 
 fn is_plain(id: &str) -> bool {
-    (1..=REQUEST_ID_BYTES_MAX).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
+    (1..=REQUEST_ID_BYTES_MAX).contains(&id.len())
+        && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
 }
 
 fn trace_id(headers: &HeaderMap) -> TraceId {

@@ -64,7 +64,12 @@ pub fn event(partition: u32, event: &StoredEvent<'_>) -> Value {
 ///
 /// # Errors
 /// [`Error`]; the lines are not all there then.
-pub fn lines(log: &dyn LogReader, deployment: &Deployment, only: Option<u32>, out: &mut dyn Write) -> Result<(), Error> {
+pub fn lines(
+    log: &dyn LogReader,
+    deployment: &Deployment,
+    only: Option<u32>,
+    out: &mut dyn Write,
+) -> Result<(), Error> {
     let partitions = only.map_or(0..deployment.partitions, |one| one..one.saturating_add(1));
     for partition in partitions {
         let mut strays = 0;

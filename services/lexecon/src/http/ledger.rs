@@ -107,7 +107,11 @@ pub struct PartitionsBody {
 impl PartitionsBody {
     /// Of the engine's views.
     pub fn of(views: &[PartitionView]) -> PartitionsBody {
-        PartitionsBody { items: views.iter().map(PartitionBody::of).collect(), next: None, position: super::position::format(&heads(views)) }
+        PartitionsBody {
+            items: views.iter().map(PartitionBody::of).collect(),
+            next: None,
+            position: super::position::format(&heads(views)),
+        }
     }
 }
 
@@ -159,13 +163,19 @@ pub struct BackedUpBody {
 )]
 pub async fn backup(State(app): State<App>, headers: HeaderMap, body: Body) -> Result<Response, Problem> {
     if !app.http.listen.ip().is_loopback() {
-        return Err(Problem::new(Code::Forbidden, "backups can be asked for only where the server listens on loopback"));
+        return Err(Problem::new(
+            Code::Forbidden,
+            "backups can be asked for only where the server listens on loopback",
+        ));
     }
     let timeout = std::time::Duration::from_millis(app.http.body_timeout_ms);
     let bytes = body::read(&headers, body, Media::Json, app.http.body_bytes_max, timeout).await?;
     let body: BackupBody = json::parse(&bytes, app.http.depth_max)?;
     if !body.directory.is_absolute() {
-        return Err(Problem::new(Code::InvalidFields, "directory: must be an absolute path; the server has another working directory"));
+        return Err(Problem::new(
+            Code::InvalidFields,
+            "directory: must be an absolute path; the server has another working directory",
+        ));
     }
     app.read(move |system| {
         // The operator named the directory, so the message may.
@@ -208,7 +218,10 @@ pub async fn export(State(app): State<App>, Strict(query): Strict<ExportQuery>) 
         Some(_) => return Err(Problem::new(Code::InvalidQuery, "format: must be one of ledger, json")),
     };
     if query.partition.is_some_and(|partition| partition >= app.partitions) {
-        return Err(Problem::new(Code::InvalidQuery, format!("partition: there are {}, numbered from 0", app.partitions)));
+        return Err(Problem::new(
+            Code::InvalidQuery,
+            format!("partition: there are {}, numbered from 0", app.partitions),
+        ));
     }
     let held = Held::new(permit(&app.streams, "streams at once")?);
     let (pieces, taken) = mpsc::channel(PIECES_WAITING);

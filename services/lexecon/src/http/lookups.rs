@@ -32,14 +32,20 @@ use super::reads::{self, After};
         (status = 503, description = "`after` was not reached in time", body = Problem),
     )
 )]
-pub async fn decision(State(app): State<App>, Place(id): Place<String>, Strict(after): Strict<After>) -> Result<Response, Problem> {
+pub async fn decision(
+    State(app): State<App>,
+    Place(id): Place<String>,
+    Strict(after): Strict<After>,
+) -> Result<Response, Problem> {
     let id: EventId = id.parse().map_err(|_| Problem::new(Code::InvalidPath, "the id of a decision is a UUID"))?;
     let after = after.checked(&app)?;
     app.read(move |system| {
         let reader = system.reader();
         after.reach(reader)?;
         let view = reader.decision(&id).map_err(|error| reads::failed(&error))?;
-        let view = view.ok_or_else(|| Problem::new(Code::NotFound, "there is no such decision; reads may be behind, see `after`"))?;
+        let view = view.ok_or_else(|| {
+            Problem::new(Code::NotFound, "there is no such decision; reads may be behind, see `after`")
+        })?;
         Ok(reads::reflecting(EntryBody::of(&view), &[(view.partition, view.seq)]))
     })
     .await
@@ -88,7 +94,8 @@ pub async fn request(State(app): State<App>, Strict(query): Strict<RequestQuery>
         let reader = system.reader();
         after.reach(reader)?;
         let view = reader.request(&tenant, &actor, &id).map_err(|error| reads::failed(&error))?;
-        let view = view.ok_or_else(|| Problem::new(Code::NotFound, "no event answers this request; it may not be decided yet"))?;
+        let view = view
+            .ok_or_else(|| Problem::new(Code::NotFound, "no event answers this request; it may not be decided yet"))?;
         Ok(reads::reflecting(EntryBody::of(&view), &[(view.partition, view.seq)]))
     })
     .await
@@ -173,8 +180,11 @@ pub async fn decisions(State(app): State<App>, Strict(query): Strict<DecisionsQu
 pub(crate) fn understood(query: DecisionsQuery) -> Result<(Filter, Option<String>, After), Problem> {
     let word = |name: &str, known: &str| Problem::new(Code::InvalidQuery, format!("{name}: must be one of {known}"));
     let time = |name: &str, text: Option<String>| {
-        let fault = || Problem::new(Code::InvalidQuery, format!("{name}: must be a time of RFC 3339, like 2026-01-31T12:00:00Z"));
-        text.map(|text| text.parse::<jiff::Timestamp>().map(jiff::Timestamp::as_microsecond).map_err(|_| fault())).transpose()
+        let fault = || {
+            Problem::new(Code::InvalidQuery, format!("{name}: must be a time of RFC 3339, like 2026-01-31T12:00:00Z"))
+        };
+        text.map(|text| text.parse::<jiff::Timestamp>().map(jiff::Timestamp::as_microsecond).map_err(|_| fault()))
+            .transpose()
     };
     let outcome = |text: String| {
         let all = [Outcome::Permit, Outcome::Deny, Outcome::Escalate];
@@ -184,7 +194,9 @@ pub(crate) fn understood(query: DecisionsQuery) -> Result<(Filter, Option<String
         let found = Kind::ALL.into_iter().find(|one| one.as_str() == text);
         found.ok_or_else(|| word("kind", "decided, rejected, rerouted, conflicted"))
     };
-    let reason = |text: String| ReasonCode::from_name(&text).ok_or_else(|| word("reason", "the reason codes that answers carry"));
+    let reason = |text: String| {
+        ReasonCode::from_name(&text).ok_or_else(|| word("reason", "the reason codes that answers carry"))
+    };
     let filter = Filter {
         tenant: query.tenant.map(Tenant::new).transpose().map_err(|fault| bad_name("tenant", &fault))?,
         actor: query.actor.map(ActorId::new).transpose().map_err(|fault| bad_name("actor", &fault))?,

@@ -123,19 +123,32 @@ pub struct OutcomesQuery {
         (status = 429, description = "too many streams", body = Problem),
     )
 )]
-pub async fn outcomes(State(app): State<App>, Strict(query): Strict<OutcomesQuery>, headers: HeaderMap) -> Result<Response, Problem> {
+pub async fn outcomes(
+    State(app): State<App>,
+    Strict(query): Strict<OutcomesQuery>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
     if query.partition.is_some_and(|partition| partition >= app.partitions) {
-        return Err(Problem::new(Code::InvalidQuery, format!("partition: there are {}, numbered from 0", app.partitions)));
+        return Err(Problem::new(
+            Code::InvalidQuery,
+            format!("partition: there are {}, numbered from 0", app.partitions),
+        ));
     }
     if query.after.is_some() && query.partition.is_none() {
-        return Err(Problem::new(Code::InvalidQuery, "after: numbers are counted by partition, so name the partition too"));
+        return Err(Problem::new(
+            Code::InvalidQuery,
+            "after: numbers are counted by partition, so name the partition too",
+        ));
     }
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if accept.contains("text/event-stream") {
         return stream(&app, &query, &headers);
     }
     let Some(partition) = query.partition else {
-        return Err(Problem::new(Code::InvalidQuery, "partition: name one; only a stream (accept: text/event-stream) follows all"));
+        return Err(Problem::new(
+            Code::InvalidQuery,
+            "partition: name one; only a stream (accept: text/event-stream) follows all",
+        ));
     };
     let limit = reads::page_size(&app, query.limit)?;
     app.read(move |system| {

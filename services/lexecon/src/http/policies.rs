@@ -41,12 +41,20 @@ pub async fn active(State(app): State<App>) -> Result<Response, Problem> {
         let mut items = Vec::new();
         let mut positions = Vec::new();
         for partition in 0..system.deployment().partitions {
-            let Some(active) = system.reader().active_policy(partition).map_err(|error| reads::failed(&error))? else { continue };
+            let Some(active) = system.reader().active_policy(partition).map_err(|error| reads::failed(&error))? else {
+                continue;
+            };
             positions.push((partition, active.seq));
-            items.push(ActiveBody { partition, bundle_hash: hex::encode(active.bundle_hash), mode: mode(active.mode), seq: active.seq });
+            items.push(ActiveBody {
+                partition,
+                bundle_hash: hex::encode(active.bundle_hash),
+                mode: mode(active.mode),
+                seq: active.seq,
+            });
         }
         let everywhere = u32::try_from(items.len()).is_ok_and(|count| count == system.deployment().partitions);
-        let uniform = everywhere && items.windows(2).all(|pair| matches!(pair, [a, b] if a.bundle_hash == b.bundle_hash));
+        let uniform =
+            everywhere && items.windows(2).all(|pair| matches!(pair, [a, b] if a.bundle_hash == b.bundle_hash));
         Ok(reads::reflecting(ActivesBody { items, next: None, uniform }, &positions))
     })
     .await

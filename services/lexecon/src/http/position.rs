@@ -49,7 +49,8 @@ mod tests {
 
     #[test]
     fn text_and_positions() {
-        let check = |text: &str, expected: Option<&[(u32, u64)]>| assert_eq!(parse(text).as_deref(), expected, "{text}");
+        let check =
+            |text: &str, expected: Option<&[(u32, u64)]>| assert_eq!(parse(text).as_deref(), expected, "{text}");
         check("0:17", Some(&[(0, 17)]));
         check("3:1,0:17, 3:4", Some(&[(0, 17), (3, 4)]));
         check("", None);

@@ -25,14 +25,21 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Strict<T> {
 fn explain(cause: &str) -> String {
     let (found, expected) = cause.rsplit_once(", expected ").unwrap_or((cause, ""));
     if found.contains("unknown field") {
-        return format!("a name is not known here; known are {}", expected.trim_start_matches("one of ").replace('`', ""));
+        return format!(
+            "a name is not known here; known are {}",
+            expected.trim_start_matches("one of ").replace('`', "")
+        );
     }
     for known in ["missing field ", "duplicate field "] {
         if let Some(at) = found.find(known) {
             return found.get(at..).unwrap_or(known).replace('`', "");
         }
     }
-    match cause.split_once(':').map(|(name, _)| name).filter(|name| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')) {
+    match cause
+        .split_once(':')
+        .map(|(name, _)| name)
+        .filter(|name| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'))
+    {
         Some(name) => format!("{name}: has a wrong type or value; see /openapi.json"),
         None => "a value has a wrong type; see /openapi.json".to_owned(),
     }

@@ -37,8 +37,9 @@ impl After {
         let wait = app.wait(self.wait)?;
         let positions = match self.after {
             None => Vec::new(),
-            Some(text) => position::parse(&text)
-                .ok_or_else(|| Problem::new(Code::InvalidQuery, "after: write partition:seq, several separated by commas"))?,
+            Some(text) => position::parse(&text).ok_or_else(|| {
+                Problem::new(Code::InvalidQuery, "after: write partition:seq, several separated by commas")
+            })?,
         };
         if let Some((partition, _)) = positions.iter().find(|(partition, _)| *partition >= app.partitions) {
             return Err(Problem::new(Code::InvalidQuery, format!("after: there is no partition {partition}")));

@@ -118,13 +118,16 @@ fn pattern(path: &str) -> &str {
 pub fn document() -> utoipa::openapi::OpenApi {
     let mut document = Described::openapi();
     "Lexecon".clone_into(&mut document.info.title);
-    document.info.description =
-        Some("Decides whether an AI system or a person may do a thing, and can prove afterwards what it decided and why.".to_owned());
+    document.info.description = Some(
+        "Decides whether an AI system or a person may do a thing, and can prove afterwards what it decided and why."
+            .to_owned(),
+    );
     env!("CARGO_PKG_VERSION").clone_into(&mut document.info.version);
     let bearer = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
     document.components.get_or_insert_default().security_schemes.insert("token".to_owned(), bearer.into());
     // The token is needed when one is configured, so "none" is an alternative.
-    document.security = Some(vec![SecurityRequirement::new("token", Vec::<String>::new()), SecurityRequirement::default()]);
+    document.security =
+        Some(vec![SecurityRequirement::new("token", Vec::<String>::new()), SecurityRequirement::default()]);
     document
 }
 
@@ -147,7 +150,9 @@ pub fn router(app: App) -> Router {
     }
     router
         .fallback(|| async { Problem::new(Code::NotFound, "there is nothing at this path; see /openapi.json") })
-        .method_not_allowed_fallback(|| async { Problem::new(Code::MethodNotAllowed, "see /openapi.json for the methods of this path") })
+        .method_not_allowed_fallback(|| async {
+            Problem::new(Code::MethodNotAllowed, "see /openapi.json for the methods of this path")
+        })
         .layer(CatchPanicLayer::custom(|_| {
             axum::response::IntoResponse::into_response(Problem::internal("the request", &"the handler panicked"))
         }))

@@ -87,7 +87,14 @@ impl Server {
         tokio::time::timeout(drain, graceful.shutdown()).await.is_ok()
     }
 
-    fn take(&self, stream: TcpStream, id: u64, connections: &Connections, router: &Router, graceful: &GracefulShutdown) {
+    fn take(
+        &self,
+        stream: TcpStream,
+        id: u64,
+        connections: &Connections,
+        router: &Router,
+        graceful: &GracefulShutdown,
+    ) {
         counter!(table::HTTP_ACCEPTED).increment(1);
         let Some((connection, evicted)) = connections.enter(id) else {
             counter!(table::HTTP_CUT, "why" => "evicted").increment(1);
@@ -101,7 +108,8 @@ impl Server {
         let _ = stream.set_nodelay(true);
         let expired = Arc::new(AtomicBool::new(false));
         let stream = Timed::new(stream, Duration::from_millis(self.settings.write_timeout_ms), Arc::clone(&expired));
-        let serving = builder(&self.settings).serve_connection(TokioIo::new(stream), answering(router.clone(), Arc::clone(&connection)));
+        let serving = builder(&self.settings)
+            .serve_connection(TokioIo::new(stream), answering(router.clone(), Arc::clone(&connection)));
         let serving = graceful.watch(serving);
         let connections = connections.clone();
         shown(&connections);
@@ -120,7 +128,8 @@ impl Server {
 }
 
 fn shown(connections: &Connections) {
-    gauge!(table::HTTP_CONNECTIONS).set(crate::telemetry::precise(u64::try_from(connections.count()).unwrap_or(u64::MAX)));
+    gauge!(table::HTTP_CONNECTIONS)
+        .set(crate::telemetry::precise(u64::try_from(connections.count()).unwrap_or(u64::MAX)));
 }
 
 fn builder(settings: &Http) -> http1::Builder {

@@ -73,7 +73,10 @@ pub struct StatisticsBody {
 }
 
 fn names(counted: Counted) -> NamesBody {
-    NamesBody { names: counted.names.into_iter().map(|(name, count)| NameBody { name, count }).collect(), other: counted.other }
+    NamesBody {
+        names: counted.names.into_iter().map(|(name, count)| NameBody { name, count }).collect(),
+        other: counted.other,
+    }
 }
 
 impl StatisticsBody {

@@ -26,7 +26,11 @@ pub(super) struct Location {
 
 impl Location {
     fn of(request: &domain::request::Request) -> Location {
-        Location { tenant: request.tenant.to_string(), actor: request.actor.id.to_string(), request_id: request.request_id.to_string() }
+        Location {
+            tenant: request.tenant.to_string(),
+            actor: request.actor.id.to_string(),
+            request_id: request.request_id.to_string(),
+        }
     }
 
     fn path(&self) -> String {
@@ -61,13 +65,17 @@ pub(super) fn begin(app: &App, request: &domain::request::Request) -> Result<(Su
 /// Why the engine did not take a request.
 pub(super) fn refused(error: &SubmitError) -> Problem {
     match error {
-        SubmitError::NotReady(reason) => Problem::new(Code::NotReady, format!("{reason}; nothing was submitted, try again later")),
-        SubmitError::Busy { limit } => {
-            Problem::new(Code::Busy, format!("{limit} requests are in flight; try again in a second, with fewer at a time"))
+        SubmitError::NotReady(reason) => {
+            Problem::new(Code::NotReady, format!("{reason}; nothing was submitted, try again later"))
         }
-        SubmitError::TooLarge { bytes, limit } => {
-            Problem::new(Code::TooLarge, format!("the request has {bytes} bytes in its stored form and may have {limit}; send less"))
-        }
+        SubmitError::Busy { limit } => Problem::new(
+            Code::Busy,
+            format!("{limit} requests are in flight; try again in a second, with fewer at a time"),
+        ),
+        SubmitError::TooLarge { bytes, limit } => Problem::new(
+            Code::TooLarge,
+            format!("the request has {bytes} bytes in its stored form and may have {limit}; send less"),
+        ),
         SubmitError::Failed(cause) => Problem::internal("submitting", cause),
     }
 }
@@ -76,7 +84,11 @@ pub(super) fn refused(error: &SubmitError) -> Problem {
 ///
 /// # Errors
 /// `pending` after `wait`, `conflict`, `rejected`.
-pub(super) async fn finish(submitted: Submitted, location: &Location, wait: Duration) -> Result<Arc<DecisionView>, Problem> {
+pub(super) async fn finish(
+    submitted: Submitted,
+    location: &Location,
+    wait: Duration,
+) -> Result<Arc<DecisionView>, Problem> {
     let pending = match submitted {
         Submitted::Repeat(view) => {
             counter!(table::REPEATS).increment(1);
@@ -89,7 +101,10 @@ pub(super) async fn finish(submitted: Submitted, location: &Location, wait: Dura
         // Not in time, or the engine went away with the request in the log: whether it is decided shows later.
         Ok(Answered::Unknown) | Err(_) => {
             counter!(table::HTTP_PENDING).increment(1);
-            let mut problem = Problem::new(Code::Pending, "it is in the log; ask for it at the location, or submit it again unchanged");
+            let mut problem = Problem::new(
+                Code::Pending,
+                "it is in the log; ask for it at the location, or submit it again unchanged",
+            );
             problem.location = Some(location.path());
             Err(problem)
         }
@@ -113,7 +128,8 @@ fn accepted(view: Arc<DecisionView>) -> Result<Arc<DecisionView>, Problem> {
 
 /// The answer to one submission.
 pub(super) fn respond(view: &DecisionView) -> Result<Response, Problem> {
-    let body = serde_json::to_vec(&DecisionBody::of(view)).map_err(|error| Problem::internal("writing the answer", &error))?;
+    let body =
+        serde_json::to_vec(&DecisionBody::of(view)).map_err(|error| Problem::internal("writing the answer", &error))?;
     let mut response = (StatusCode::OK, Body::from(body)).into_response();
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     position::insert(response.headers_mut(), &[(view.partition, view.seq)]);

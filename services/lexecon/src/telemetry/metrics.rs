@@ -72,7 +72,9 @@ impl Values {
     pub fn allow(self, value: &str) -> bool {
         match self {
             Values::Partitions => value.parse::<u32>().is_ok_and(|number| number < 1024),
-            Values::Parts => value.len() <= 32 && value.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_' || byte == b'-'),
+            Values::Parts => {
+                value.len() <= 32 && value.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_' || byte == b'-')
+            }
             _ => self.closed().is_some_and(|values| values.contains(&value)),
         }
     }
@@ -148,7 +150,8 @@ pub const STARTED: &str = "lexecon_process_start_time_seconds";
 /// Which program this is.
 pub const BUILD: &str = "lexecon_build_info";
 
-const SECONDS: &[f64] = &[0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+const SECONDS: &[f64] =
+    &[0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 const SIZES: &[f64] = &[256.0, 1_024.0, 4_096.0, 16_384.0, 65_536.0, 262_144.0, 1_048_576.0, 4_194_304.0];
 const COUNTS: &[f64] = &[1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1_000.0];
 
@@ -215,14 +218,19 @@ mod tests {
         let mut names = std::collections::BTreeSet::new();
         for row in TABLE {
             assert!(names.insert(row.name), "{} stands twice", row.name);
-            assert!(row.name.starts_with("lexecon_") && row.name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{}", row.name);
+            assert!(
+                row.name.starts_with("lexecon_") && row.name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'),
+                "{}",
+                row.name
+            );
             assert_eq!(row.name.ends_with("_total"), row.kind == Kind::Counter, "{}", row.name);
             assert!(row.unit != Unit::Seconds || row.name.contains("seconds"), "{} lacks its unit", row.name);
             assert!(row.unit != Unit::Bytes || row.name.contains("bytes"), "{} lacks its unit", row.name);
             if let Kind::Histogram(buckets) = row.kind {
                 assert!(buckets.is_sorted() && !buckets.is_empty(), "{}", row.name);
             }
-            let series: usize = row.labels.iter().map(|(_, values)| values.closed().map_or(64, |all| all.len())).product();
+            let series: usize =
+                row.labels.iter().map(|(_, values)| values.closed().map_or(64, |all| all.len())).product();
             assert!(series <= 400, "{} has {series} series", row.name);
         }
     }

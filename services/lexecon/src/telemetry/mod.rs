@@ -14,8 +14,8 @@ use std::io;
 
 use tracing_subscriber::EnvFilter;
 
-pub(crate) use recorder::{observe, precise};
 pub use recorder::{Recorder, install};
+pub(crate) use recorder::{observe, precise};
 pub(crate) use sample::sample;
 
 /// Checks the text of the setting `telemetry.level`.
@@ -27,7 +27,8 @@ pub fn check_level(level: &str) -> Result<(), String> {
 }
 
 fn filter(level: &str) -> Result<EnvFilter, String> {
-    EnvFilter::try_new(level).map_err(|error| format!("{error}; write a level (error, warn, info, debug, trace) or target=level"))
+    EnvFilter::try_new(level)
+        .map_err(|error| format!("{error}; write a level (error, warn, info, debug, trace) or target=level"))
 }
 
 /// Starts JSON logs on standard error, one object a line.

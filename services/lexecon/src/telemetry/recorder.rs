@@ -98,10 +98,15 @@ fn begin(row: &table::Metric, partitions: u32) {
     for (name, values) in row.labels {
         let values: Vec<Label> = match (values, values.closed()) {
             (_, Some(values)) => values.into_iter().map(|value| Label::from_static_parts(name, value)).collect(),
-            (Values::Partitions, None) => (0..partitions).map(|partition| Label::new(*name, partition.to_string())).collect(),
+            (Values::Partitions, None) => {
+                (0..partitions).map(|partition| Label::new(*name, partition.to_string())).collect()
+            }
             (_, None) => return,
         };
-        series = series.iter().flat_map(|labels| values.iter().map(|value| [labels.as_slice(), &[value.clone()]].concat())).collect();
+        series = series
+            .iter()
+            .flat_map(|labels| values.iter().map(|value| [labels.as_slice(), std::slice::from_ref(value)].concat()))
+            .collect();
     }
     let metadata = Metadata::new(module_path!(), Level::INFO, None);
     for labels in series {

@@ -10,7 +10,11 @@ use super::recorder::precise;
 pub fn sample(system: &System) {
     gauge!(table::READY).set(if system.readiness() == Readiness::Ready { 1.0 } else { 0.0 });
     for part in system.components() {
-        gauge!(table::COMPONENT_UP, "component" => part.name).set(if part.state == ComponentState::Down { 0.0 } else { 1.0 });
+        gauge!(table::COMPONENT_UP, "component" => part.name).set(if part.state == ComponentState::Down {
+            0.0
+        } else {
+            1.0
+        });
         gauge!(table::COMPONENT_SECONDS, "component" => part.name).set(part.latency.as_secs_f64());
     }
     let (waiting, _) = system.queued();

@@ -60,7 +60,11 @@ fn personal_values_come_out_nowhere() {
     told.push(running.get("/v1/dead-letters"));
     told.push(running.get("/v1/outcomes?partition=0"));
     told.push(running.get("/v1/statistics"));
-    let headers = [("x-request-id", "Kanarienvogel@example.com"), ("authorization", "Bearer Kanarienvogel"), ("traceparent", CANARY)];
+    let headers = [
+        ("x-request-id", "Kanarienvogel@example.com"),
+        ("authorization", "Bearer Kanarienvogel"),
+        ("traceparent", CANARY),
+    ];
     told.push(call(running.address, "GET", "/health", &headers, b""));
     told.push(call(running.address, CANARY, "/health", &[], b""));
     let mut broken = Kept::open(running.address);
@@ -70,7 +74,11 @@ fn personal_values_come_out_nowhere() {
     assert_eq!(told[0].status, 200, "{}", told[0].text());
     assert_eq!(told[1].status, 409, "{}", told[1].text());
     for answer in &told {
-        let headers = answer.headers.iter().filter(|(name, _)| *name != "location").map(|(name, value)| format!("{name}: {value}"));
+        let headers = answer
+            .headers
+            .iter()
+            .filter(|(name, _)| *name != "location")
+            .map(|(name, value)| format!("{name}: {value}"));
         let all = format!("{} {}", headers.collect::<Vec<_>>().join("\n"), answer.text());
         assert!(!all.contains(CANARY), "{all}");
     }

@@ -23,8 +23,24 @@ fn examples() -> Vec<String> {
 }
 
 fn decide(source: &[&str]) -> Ended {
-    let examples = examples();
-    lexecon(["decide", "--json"].into_iter().chain(examples.iter().map(String::as_str)).chain(source.iter().copied()))
+    decide_files(&examples(), source)
+}
+
+/// The examples with the time at which they occurred, as producers state it: only then is a repeat the same body.
+fn dated(folder: &Path) -> Vec<String> {
+    let now = jiff::Timestamp::now().to_string();
+    let write = |path: &String| {
+        let mut body: Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
+        body["occurred_at"] = now.as_str().into();
+        let to = folder.join(Path::new(path).file_name().unwrap());
+        fs::write(&to, body.to_string()).unwrap();
+        to.display().to_string()
+    };
+    examples().iter().map(write).collect()
+}
+
+fn decide_files(files: &[String], source: &[&str]) -> Ended {
+    lexecon(["decide", "--json"].into_iter().chain(files.iter().map(String::as_str)).chain(source.iter().copied()))
 }
 
 /// The verifier, built beside the program.
@@ -124,8 +140,9 @@ fn replay_and_rebuild_prove_a_ledger() {
 fn deciding_on_a_directory_needs_no_server() {
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().join("data").display().to_string();
-    let first = decide(&["--data", &data]).is(0).lines();
-    let again = decide(&["--data", &data]).is(0).lines();
+    let files = dated(directory.path());
+    let first = decide_files(&files, &["--data", &data]).is(0).lines();
+    let again = decide_files(&files, &["--data", &data]).is(0).lines();
     assert_eq!(first, again, "a repeat has the same bytes");
     let outcomes: BTreeMap<_, _> = first.iter().map(|line| (line["outcome"].to_string(), ())).collect();
     assert_eq!(outcomes.len(), 3);
@@ -199,8 +216,10 @@ fn a_file_of_requests_is_answered_line_by_line_in_its_order() {
     let running = Running::start();
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("requests.jsonl");
-    let bodies: Vec<Value> =
-        examples().iter().map(|path| serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()).collect();
+    let bodies: Vec<Value> = dated(directory.path())
+        .iter()
+        .map(|path| serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap())
+        .collect();
     let mut lines: Vec<String> = bodies.iter().map(Value::to_string).collect();
     lines.push("{\"request_id\":\"broken\"".into());
     fs::write(&file, lines.join("\n")).unwrap();
@@ -253,8 +272,9 @@ fn dead_letters_are_listed_shown_and_dealt_with() {
 fn a_backup_taken_while_running_can_be_started_and_verified() {
     let running = Running::start();
     let source = ["--url", &url(&running)];
-    let decided = decide(&source).is(0).lines();
     let directory = tempfile::tempdir().unwrap();
+    let files = dated(directory.path());
+    let decided = decide_files(&files, &source).is(0).lines();
     let backup = directory.path().join("backup");
     lexecon(["backup", backup.to_str().unwrap()].into_iter().chain(source))
         .is(0)
@@ -265,5 +285,9 @@ fn a_backup_taken_while_running_can_be_started_and_verified() {
     let replayed = lexecon(["replay", "--json", "--data", backup.to_str().unwrap()]).is(0).json();
     assert!(replayed["reproduced"].as_u64().unwrap() >= decided.len() as u64, "{replayed}");
     let restored = Running::on(&backup, &[]);
-    assert_eq!(decide(&["--url", &url(&restored)]).is(0).lines(), decided, "what was decided is decided the same");
+    assert_eq!(
+        decide_files(&files, &["--url", &url(&restored)]).is(0).lines(),
+        decided,
+        "what was decided is decided the same"
+    );
 }

@@ -25,11 +25,22 @@ fn one_request_is_decided_and_found_again() {
     let first = running.post("/v1/decisions", &request(1));
     assert_eq!(first.status, 200, "{}", first.text());
     let decision = first.json();
-    for field in ["decision_id", "outcome", "reason_code", "policies", "obligations", "explanation", "recorded_at", "bundle_hash", "mode"] {
+    for field in [
+        "decision_id",
+        "outcome",
+        "reason_code",
+        "policies",
+        "obligations",
+        "explanation",
+        "recorded_at",
+        "bundle_hash",
+        "mode",
+    ] {
         assert!(decision.get(field).is_some(), "{field} is missing: {decision}");
     }
     assert!(["permit", "deny", "escalate"].contains(&decision["outcome"].as_str().unwrap()));
-    let (partition, seq) = (decision["ledger"]["partition"].as_u64().unwrap(), decision["ledger"]["seq"].as_u64().unwrap());
+    let (partition, seq) =
+        (decision["ledger"]["partition"].as_u64().unwrap(), decision["ledger"]["seq"].as_u64().unwrap());
     assert_eq!(decision["ledger"]["event_hash"].as_str().unwrap().len(), 64);
     let position = format!("{partition}:{seq}");
     assert_eq!(first.headers["lexecon-position"], position);
@@ -59,9 +70,7 @@ fn one_request_is_decided_and_found_again() {
 #[test]
 fn a_repeat_has_the_same_bytes_and_another_body_is_a_conflict() {
     let running = Running::start();
-    let body = |amount: u64| {
-        json!({"request_id": "r", "actor": {"id": "a"}, "action": "pay", "occurred_at": now(), "amount": {"minor_units": amount, "currency": "EUR"}})
-    };
+    let body = |amount: u64| json!({"request_id": "r", "actor": {"id": "a"}, "action": "pay", "occurred_at": now(), "amount": {"minor_units": amount, "currency": "EUR"}});
     let mut first = body(1);
     let answered = running.post("/v1/decisions", &first.to_string());
     let again = running.post("/v1/decisions", &first.to_string());
@@ -72,7 +81,11 @@ fn a_repeat_has_the_same_bytes_and_another_body_is_a_conflict() {
     let problem = is_problem(&conflict, 409, "conflict");
     assert_eq!(problem["reason_code"], "conflict");
     assert!(problem["ledger"]["seq"].is_u64());
-    assert_eq!(running.post("/v1/decisions", &first.to_string()).json()["ledger"], problem["ledger"], "a repeated conflict is one event");
+    assert_eq!(
+        running.post("/v1/decisions", &first.to_string()).json()["ledger"],
+        problem["ledger"],
+        "a repeated conflict is one event"
+    );
 }
 
 fn now() -> String {
@@ -91,7 +104,11 @@ fn refusals_are_recorded_and_named() {
         let (partition, seq) = (&problem["ledger"]["partition"], &problem["ledger"]["seq"]);
         let id = problem["decision_id"].as_str().unwrap();
         let entry = running.get(&format!("/v1/decisions/{id}?after={partition}:{seq}")).json();
-        assert_eq!((entry["kind"].as_str(), entry["reason_code"].as_str()), (Some("rejected"), Some(reason)), "{entry}");
+        assert_eq!(
+            (entry["kind"].as_str(), entry["reason_code"].as_str()),
+            (Some("rejected"), Some(reason)),
+            "{entry}"
+        );
         assert_eq!(entry["outcome"], Value::Null);
     };
     check(json!({"tenant": "nobody"}), "unknown_tenant");
@@ -108,13 +125,25 @@ fn bad_input_is_refused_at_the_edge_and_nothing_is_written() {
     let post = |path: &str, headers: &[(&str, &str)], body: &[u8]| call(running.address, "POST", path, headers, body);
 
     is_problem(&running.post("/v1/decisions", "{"), 400, "invalid_json");
-    let problem = is_problem(&running.post("/v1/decisions", r#"{"request_id":"r","actor":{"id":"a"},"action":"x","tools":1}"#), 400, "invalid_fields");
+    let problem = is_problem(
+        &running.post("/v1/decisions", r#"{"request_id":"r","actor":{"id":"a"},"action":"x","tools":1}"#),
+        400,
+        "invalid_fields",
+    );
     assert_eq!(problem["errors"][0]["path"], "tools");
     assert_eq!(problem["errors"][0]["code"], "unknown_field");
     is_problem(&post("/v1/decisions", &json_type, b"{\"request_id\":\"\xff\"}"), 400, "invalid_utf8");
     is_problem(&post("/v1/decisions", &[], b"{}"), 415, "unsupported_media_type");
-    is_problem(&post("/v1/decisions", &[("content-type", "application/json; charset=latin1")], b"{}"), 415, "unsupported_media_type");
-    is_problem(&post("/v1/decisions", &[("content-type", "application/json"), ("content-encoding", "gzip")], b"{}"), 415, "unsupported_media_type");
+    is_problem(
+        &post("/v1/decisions", &[("content-type", "application/json; charset=latin1")], b"{}"),
+        415,
+        "unsupported_media_type",
+    );
+    is_problem(
+        &post("/v1/decisions", &[("content-type", "application/json"), ("content-encoding", "gzip")], b"{}"),
+        415,
+        "unsupported_media_type",
+    );
     is_problem(&post("/v1/decisions", &json_type, &vec![b' '; 200 * 1024]), 413, "too_large");
     is_problem(&running.post("/v1/decisions?wait=1000000", &request(1)), 400, "invalid_query");
     is_problem(&running.post("/v1/decisions?weight=1", &request(1)), 400, "invalid_query");
@@ -152,7 +181,11 @@ fn a_batch_is_answered_in_order_each_by_itself() {
         match place {
             7 => assert_eq!(result["errors"][0]["path"], "confidence_percent", "{result}"),
             9 => assert_eq!(result["errors"][0]["path"], "actor", "{result}"),
-            11 => assert_eq!((result["reason_code"].as_str(), result["status"].as_u64()), (Some("unknown_tenant"), Some(422)), "{result}"),
+            11 => assert_eq!(
+                (result["reason_code"].as_str(), result["status"].as_u64()),
+                (Some("unknown_tenant"), Some(422)),
+                "{result}"
+            ),
             _ => assert!(result["decision_id"].is_string(), "{place}: {result}"),
         }
         if [7, 9, 11].contains(&place) {
@@ -209,10 +242,14 @@ fn the_document_and_the_router_have_the_same_operations() {
     }
     for (path, _) in &documented {
         for method in ["GET", "POST", "PUT", "DELETE", "PATCH"] {
-            let real = path.replace("{id}", "01234567-89ab-8def-8123-456789abcdef").replace("{partition}", "0").replace("{position}", "0");
+            let real = path
+                .replace("{id}", "01234567-89ab-8def-8123-456789abcdef")
+                .replace("{partition}", "0")
+                .replace("{position}", "0");
             let mut kept = Kept::open(running.address);
             let answer = kept.call(method, &real, &[], b"").unwrap();
-            let code = serde_json::from_slice::<Value>(&answer.body).map(|body| body["code"].clone()).unwrap_or_default();
+            let code =
+                serde_json::from_slice::<Value>(&answer.body).map(|body| body["code"].clone()).unwrap_or_default();
             let routed = answer.status != 405 && !answer.text().contains("nothing at this path");
             let expected = documented.contains(&(path.clone(), method.to_owned()));
             assert_eq!(routed, expected, "{method} {real}: {} {code}", answer.status);

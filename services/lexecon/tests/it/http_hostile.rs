@@ -67,17 +67,26 @@ fn ended(stream: &TcpStream) -> bool {
 fn a_connection_that_says_nothing_is_closed() {
     let running = Running::with(&[("LEXECON_HTTP__HEADER_TIMEOUT_MS", "300")]);
     let silent = Kept::open(running.address);
-    assert!(until(Duration::from_secs(10), || ended(silent.0.get_ref()).then_some(())).is_some(), "a silent connection stays");
+    assert!(
+        until(Duration::from_secs(10), || ended(silent.0.get_ref()).then_some(())).is_some(),
+        "a silent connection stays"
+    );
     let mut idle = Kept::open(running.address);
     assert_eq!(idle.call("GET", "/health/live", &[], b"").unwrap().status, 200);
-    assert!(until(Duration::from_secs(10), || ended(idle.0.get_ref()).then_some(())).is_some(), "an idle connection stays");
+    assert!(
+        until(Duration::from_secs(10), || ended(idle.0.get_ref()).then_some(())).is_some(),
+        "an idle connection stays"
+    );
 }
 
 #[test]
 fn a_slow_body_is_cut_off() {
     let running = Running::with(&[("LEXECON_HTTP__BODY_TIMEOUT_MS", "300")]);
     let mut kept = Kept::open(running.address);
-    kept.send(b"POST /v1/decisions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 1000\r\n\r\n{").unwrap();
+    kept.send(
+        b"POST /v1/decisions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 1000\r\n\r\n{",
+    )
+    .unwrap();
     let answer = kept.answer().expect("an answer");
     assert_eq!((answer.status, answer.json()["code"].as_str()), (408, Some("request_timeout")));
     assert!(until(Duration::from_secs(10), || ended(kept.0.get_ref()).then_some(())).is_some(), "the connection stays");
@@ -115,7 +124,12 @@ fn headers_are_bounded() {
 #[test]
 fn what_is_no_http_harms_nobody() {
     let running = Running::start();
-    for bytes in [&b"\0\0\0\0\0\0\0\0\r\n\r\n"[..], b"GET / HTTP/9.9\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"GET\r\n\r\n"] {
+    for bytes in [
+        &b"\0\0\0\0\0\0\0\0\r\n\r\n"[..],
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"GET\r\n\r\n",
+    ] {
         let mut kept = Kept::open(running.address);
         let _ = kept.send(bytes);
         let _ = kept.0.get_ref().shutdown(std::net::Shutdown::Write);
@@ -135,14 +149,20 @@ fn a_reader_that_stops_reading_is_cut_off() {
     let _ = kept.send(&ask);
     let cut = until(Duration::from_secs(20), || {
         let metrics = running.get("/metrics").text();
-        metrics.lines().find(|line| line.starts_with("lexecon_http_connections_cut_total{why=\"write_timeout\"}") && !line.ends_with(" 0")).map(drop)
+        metrics
+            .lines()
+            .find(|line| {
+                line.starts_with("lexecon_http_connections_cut_total{why=\"write_timeout\"}") && !line.ends_with(" 0")
+            })
+            .map(drop)
     });
     assert!(cut.is_some(), "still holding an answer that nobody takes");
 }
 
 #[test]
 fn at_the_limit_the_silent_make_room_for_those_who_ask() {
-    let running = Running::with(&[("LEXECON_HTTP__CONNECTIONS_MAX", "32"), ("LEXECON_HTTP__HEADER_TIMEOUT_MS", "60000")]);
+    let running =
+        Running::with(&[("LEXECON_HTTP__CONNECTIONS_MAX", "32"), ("LEXECON_HTTP__HEADER_TIMEOUT_MS", "60000")]);
     let mut hoard: Vec<Kept> = (0..200).map(|_| Kept::open(running.address)).collect();
     for kept in &mut hoard {
         let _ = kept.send(b"GET /he");
@@ -153,13 +173,15 @@ fn at_the_limit_the_silent_make_room_for_those_who_ask() {
     }
     assert!(began.elapsed() < Duration::from_secs(10), "locked out: {:?}", began.elapsed());
     let open = running.get("/metrics").text();
-    let open = open.lines().find_map(|line| line.strip_prefix("lexecon_http_connections ")).unwrap().parse::<f64>().unwrap();
+    let open =
+        open.lines().find_map(|line| line.strip_prefix("lexecon_http_connections ")).unwrap().parse::<f64>().unwrap();
     assert!(open <= 32.0, "{open} connections");
 }
 
 #[test]
 fn a_good_client_does_not_notice_the_others() {
-    let running = Running::with(&[("LEXECON_HTTP__CONNECTIONS_MAX", "256"), ("LEXECON_HTTP__HEADER_TIMEOUT_MS", "1000")]);
+    let running =
+        Running::with(&[("LEXECON_HTTP__CONNECTIONS_MAX", "256"), ("LEXECON_HTTP__HEADER_TIMEOUT_MS", "1000")]);
     p99(running.address, 0, 200);
     let alone = p99(running.address, 1_000, 400);
     let stop = AtomicBool::new(false);
@@ -207,7 +229,9 @@ fn too_much_at_once_is_refused_and_not_queued() {
             kept
         })
         .collect();
-    let refused = until(Duration::from_secs(10), || Some(running.post("/v1/decisions", &request(1))).filter(|answer| answer.status == 429));
+    let refused = until(Duration::from_secs(10), || {
+        Some(running.post("/v1/decisions", &request(1))).filter(|answer| answer.status == 429)
+    });
     let refused = refused.expect("a refusal");
     assert_eq!((refused.json()["code"].as_str(), refused.headers["retry-after"].as_str()), (Some("busy"), "1"));
     // Whoever watches still sees everything.
@@ -215,16 +239,24 @@ fn too_much_at_once_is_refused_and_not_queued() {
     assert_eq!(running.get("/health/ready").status, 200);
     assert_eq!(running.get("/metrics").status, 200);
     drop(held.pop());
-    let taken = until(Duration::from_secs(10), || Some(running.post("/v1/decisions", &request(1))).filter(|answer| answer.status == 200));
+    let taken = until(Duration::from_secs(10), || {
+        Some(running.post("/v1/decisions", &request(1))).filter(|answer| answer.status == 200)
+    });
     assert!(taken.is_some(), "a place was not given back");
 }
 
 #[test]
 fn more_than_fits_in_flight_is_busy() {
     let running = Running::with(&[("LEXECON_ENGINE__INFLIGHT_MAX", "10")]);
-    let requests: Vec<serde_json::Value> = (0..500).map(|number| serde_json::from_str(&request(number)).unwrap()).collect();
+    let requests: Vec<serde_json::Value> =
+        (0..500).map(|number| serde_json::from_str(&request(number)).unwrap()).collect();
     let answer = running.post("/v1/decisions:batch", &json!({ "requests": requests }).to_string()).json();
-    let codes: Vec<&str> = answer["results"].as_array().unwrap().iter().map(|result| result["code"].as_str().unwrap_or("decided")).collect();
+    let codes: Vec<&str> = answer["results"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|result| result["code"].as_str().unwrap_or("decided"))
+        .collect();
     assert!(codes.contains(&"busy") && codes.contains(&"decided"), "{codes:?}");
     assert_eq!(running.post("/v1/decisions", &request(1_000)).status, 200, "places were not given back");
 }

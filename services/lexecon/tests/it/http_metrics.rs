@@ -21,7 +21,8 @@ fn series(line: &str) -> (String, Vec<(String, String)>, f64) {
 #[test]
 fn every_metric_of_the_table_is_emitted_and_no_other() {
     let running = Running::start();
-    let requests: Vec<serde_json::Value> = (0..60).map(|number| serde_json::from_str(&request(number)).unwrap()).collect();
+    let requests: Vec<serde_json::Value> =
+        (0..60).map(|number| serde_json::from_str(&request(number)).unwrap()).collect();
     let dated: Vec<serde_json::Value> = requests
         .into_iter()
         .map(|mut request| {
@@ -43,7 +44,10 @@ fn every_metric_of_the_table_is_emitted_and_no_other() {
     let mut seen: BTreeMap<&str, f64> = BTreeMap::new();
     for line in text.lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {
         let (name, labels, value) = series(line);
-        let base = ["_bucket", "_sum", "_count"].iter().find_map(|suffix| name.strip_suffix(suffix)).filter(|base| table.contains_key(base));
+        let base = ["_bucket", "_sum", "_count"]
+            .iter()
+            .find_map(|suffix| name.strip_suffix(suffix))
+            .filter(|base| table.contains_key(base));
         let row = table.get(base.unwrap_or(&name)).unwrap_or_else(|| panic!("{name} is not in the table"));
         assert_eq!(base.is_some(), matches!(row.kind, Kind::Histogram(_)), "{name}: is no {:?}", row.kind);
         let given: BTreeSet<&str> = labels.iter().map(|(key, _)| key.as_str()).filter(|key| *key != "le").collect();
@@ -80,8 +84,10 @@ fn every_metric_of_the_table_is_emitted_and_no_other() {
     for row in TABLE.iter().filter(|row| !at_rest.contains(&row.name)) {
         assert!(seen[row.name] > 0.0, "{} was not moved by traffic that should have", row.name);
     }
-    let decided: f64 = text.lines().filter(|line| line.starts_with("lexecon_decisions_total{")).map(|line| series(line).2).sum();
+    let decided: f64 =
+        text.lines().filter(|line| line.starts_with("lexecon_decisions_total{")).map(|line| series(line).2).sum();
     assert_eq!(decided, 60.0, "each request is counted once, repeats not again");
-    let repeats: f64 = text.lines().filter(|line| line.starts_with("lexecon_repeats_total")).map(|line| series(line).2).sum();
+    let repeats: f64 =
+        text.lines().filter(|line| line.starts_with("lexecon_repeats_total")).map(|line| series(line).2).sum();
     assert_eq!(repeats, 60.0);
 }

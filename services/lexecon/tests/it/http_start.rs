@@ -39,7 +39,12 @@ fn what_cannot_start_says_why_and_how_to_go_on() {
     with("");
     fails(&common, &[("LEXECON_HTTP__PAGE_MAXIMUM", "7")], 2, &["LEXECON_HTTP__PAGE_MAXIMUM"]);
     fails(&["--data", path(&data), "--listen", "0.0.0.0:0"], &[], 2, &["--listen", "loopback", "token"]);
-    fails(&["--data", path(&data), "--config", "/nowhere/lexecon.toml"], &[], 2, &["/nowhere/lexecon.toml", "cannot be read"]);
+    fails(
+        &["--data", path(&data), "--config", "/nowhere/lexecon.toml"],
+        &[],
+        2,
+        &["/nowhere/lexecon.toml", "cannot be read"],
+    );
     assert!(!data.exists(), "a broken configuration touched the data directory");
 
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -118,7 +123,14 @@ fn what_it_prints_is_one_line_and_the_rest_is_json() {
     assert_eq!(running.get("/health/ready").status, 200);
     let health = running.get("/health").json();
     assert_eq!(health["status"], "ready");
-    assert!(health["components"].as_array().unwrap().iter().all(|part| part["latency_us"].is_u64() && part["state"] == "up"), "{health}");
+    assert!(
+        health["components"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|part| part["latency_us"].is_u64() && part["state"] == "up"),
+        "{health}"
+    );
     running.signal("INT");
     assert!(running.ended(SOON).success());
     for line in running.logs().lines() {
@@ -140,7 +152,12 @@ fn a_signal_lets_what_was_begun_end() {
                     let mut answered = 0;
                     for number in 0..100_000 {
                         let body = request(client * 1_000_000 + number);
-                        match kept.call("POST", "/v1/decisions", &[("content-type", "application/json")], body.as_bytes()) {
+                        match kept.call(
+                            "POST",
+                            "/v1/decisions",
+                            &[("content-type", "application/json")],
+                            body.as_bytes(),
+                        ) {
                             Some(answer) if answer.status == 200 => answered += 1,
                             Some(answer) => assert!([202, 503].contains(&answer.status), "{}", answer.text()),
                             None => break,
@@ -168,7 +185,11 @@ fn a_stream_and_a_hanging_client_do_not_keep_it() {
     let mut stream = Kept::open(running.address);
     stream.send(b"GET /v1/outcomes?partition=0 HTTP/1.1\r\nhost: x\r\naccept: text/event-stream\r\n\r\n").unwrap();
     let mut hanging = Kept::open(running.address);
-    hanging.send(b"POST /v1/decisions HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\ncontent-type: application/json\r\n\r\n{").unwrap();
+    hanging
+        .send(
+            b"POST /v1/decisions HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\ncontent-type: application/json\r\n\r\n{",
+        )
+        .unwrap();
     running.signal("TERM");
     running.ended(Duration::from_secs(10));
 }
@@ -178,8 +199,15 @@ fn the_second_signal_ends_it_at_once() {
     let mut running = Running::with(&[("LEXECON_HTTP__DRAIN_MS", "8000")]);
     // A body that never comes keeps the first stop waiting.
     let mut hanging = Kept::open(running.address);
-    hanging.send(b"POST /v1/decisions HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\ncontent-type: application/json\r\n\r\n{").unwrap();
-    assert!(until(SOON, || running.get("/metrics").text().contains("lexecon_http_requests_inflight 2").then_some(())).is_some());
+    hanging
+        .send(
+            b"POST /v1/decisions HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\ncontent-type: application/json\r\n\r\n{",
+        )
+        .unwrap();
+    assert!(
+        until(SOON, || running.get("/metrics").text().contains("lexecon_http_requests_inflight 2").then_some(()))
+            .is_some()
+    );
     let began = Instant::now();
     running.signal("TERM");
     assert!(until(SOON, || running.logs().contains("stopping").then_some(())).is_some());

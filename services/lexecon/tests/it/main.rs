@@ -1,10 +1,17 @@
 //! One binary for all tests through public doors: the real program as a process of its own, over real sockets.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stdout, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    missing_docs
+)]
 
 mod canary;
-mod cli_running;
-mod cli_agentdojo;
 mod cli;
+mod cli_agentdojo;
+mod cli_running;
 mod http;
 mod http_hostile;
 mod http_metrics;

@@ -53,8 +53,7 @@ obligations! {
 }
 
 /// Names of all annotations, for messages.
-const KNOWN: &str =
-    "id, outcome, reason, obligation, severity, approver, ttl, low_risk, description";
+const KNOWN: &str = "id, outcome, reason, obligation, severity, approver, ttl, low_risk, description";
 
 /// The annotations of one policy, checked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -108,26 +107,14 @@ pub(crate) fn check(raw: &[Raw<'_>], permit: bool, sink: &mut Sink<'_>) -> Annot
     }
     let at = |name: &str| offsets.get(name).copied();
     if let (Some(offset), false) = (at("outcome"), permit) {
-        sink.push(
-            offset,
-            "a forbid cannot escalate",
-            "write the oversight policy as a permit that matches",
-        );
+        sink.push(offset, "a forbid cannot escalate", "write the oversight policy as a permit that matches");
     }
     let plain_permit = permit && !out.escalate;
     if let (Some(offset), true) = (at("reason"), plain_permit) {
-        sink.push(
-            offset,
-            "a permit needs no reason",
-            "put @reason on the forbid or the oversight policy",
-        );
+        sink.push(offset, "a permit needs no reason", "put @reason on the forbid or the oversight policy");
     }
     if let (Some(offset), true) = (at("severity"), plain_permit) {
-        sink.push(
-            offset,
-            "a permit has no severity",
-            "put @severity on the forbid or the oversight policy",
-        );
+        sink.push(offset, "a permit has no severity", "put @severity on the forbid or the oversight policy");
     }
     for name in ["approver", "ttl"] {
         if let (Some(offset), false) = (at(name), out.escalate) {
@@ -139,29 +126,17 @@ pub(crate) fn check(raw: &[Raw<'_>], permit: bool, sink: &mut Sink<'_>) -> Annot
         }
     }
     if let (Some(offset), false) = (at("low_risk"), plain_permit) {
-        sink.push(
-            offset,
-            "@low_risk stands on a policy that is no plain permit",
-            "remove it",
-        );
+        sink.push(offset, "@low_risk stands on a policy that is no plain permit", "remove it");
     }
     out
 }
 
 fn read(annotation: &Raw<'_>, out: &mut Annotations, sink: &mut Sink<'_>) {
-    let Raw {
-        name,
-        value,
-        offset,
-    } = *annotation;
+    let Raw { name, value, offset } = *annotation;
     match name {
         "id" => {}
         "outcome" if value == "escalate" => out.escalate = true,
-        "outcome" => sink.push(
-            offset,
-            format!("the outcome {value:?} is not known"),
-            "use escalate",
-        ),
+        "outcome" => sink.push(offset, format!("the outcome {value:?} is not known"), "use escalate"),
         "reason" => match ReasonCode::from_name(value) {
             Some(code) if (100..200).contains(&code.number()) => out.reason = Some(code),
             _ => sink.push(
@@ -173,11 +148,9 @@ fn read(annotation: &Raw<'_>, out: &mut Annotations, sink: &mut Sink<'_>) {
         "obligation" => read_obligations(value, offset, out, sink),
         "severity" => match severity(value) {
             Some(severity) => out.severity = Some(severity),
-            None => sink.push(
-                offset,
-                format!("the severity {value:?} is not known"),
-                "use low, medium, high or critical",
-            ),
+            None => {
+                sink.push(offset, format!("the severity {value:?} is not known"), "use low, medium, high or critical")
+            }
         },
         "approver" => out.approver = Some(value.to_owned()),
         "ttl" => match duration_s(value) {
@@ -189,24 +162,12 @@ fn read(annotation: &Raw<'_>, out: &mut Annotations, sink: &mut Sink<'_>) {
             ),
         },
         "low_risk" if value == "yes" => out.low_risk = true,
-        "low_risk" => sink.push(
-            offset,
-            format!("@low_risk has the value {value:?}"),
-            "use @low_risk(\"yes\")",
-        ),
+        "low_risk" => sink.push(offset, format!("@low_risk has the value {value:?}"), "use @low_risk(\"yes\")"),
         "description" if value.trim().is_empty() => {
-            sink.push(
-                offset,
-                "the description is empty",
-                "say in a sentence what the policy is for",
-            );
+            sink.push(offset, "the description is empty", "say in a sentence what the policy is for");
         }
         "description" => out.description = Some(value.to_owned()),
-        unknown => sink.push(
-            offset,
-            format!("the annotation @{unknown} is not known"),
-            format!("use one of {KNOWN}"),
-        ),
+        unknown => sink.push(offset, format!("the annotation @{unknown} is not known"), format!("use one of {KNOWN}")),
     }
 }
 
@@ -224,17 +185,13 @@ fn read_obligations(value: &str, offset: usize, out: &mut Annotations, sink: &mu
             }
         }
     }
-    out.obligations
-        .sort_by_key(|obligation| obligation.as_str());
+    out.obligations.sort_by_key(|obligation| obligation.as_str());
     out.obligations.dedup();
 }
 
 fn policy_reasons() -> String {
-    let names: Vec<&str> = ReasonCode::ALL
-        .iter()
-        .filter(|code| (100..200).contains(&code.number()))
-        .map(|code| code.as_str())
-        .collect();
+    let names: Vec<&str> =
+        ReasonCode::ALL.iter().filter(|code| (100..200).contains(&code.number())).map(|code| code.as_str()).collect();
     names.join(", ")
 }
 

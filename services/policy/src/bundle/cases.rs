@@ -19,9 +19,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use crate::bundle::annotations::{Obligation, severity};
-use crate::facts::{
-    Actor, ActorKind, Amount, ContextValue, Facts, LegalBasis, Resource, RiskClass,
-};
+use crate::facts::{Actor, ActorKind, Amount, ContextValue, Facts, LegalBasis, Resource, RiskClass};
 use crate::fault::{Fault, FaultCode, Text};
 use crate::reason::ReasonCode;
 use crate::verdict::{Outcome, Severity};
@@ -131,21 +129,12 @@ pub struct Case {
 }
 
 /// Reads one file of tests.
-pub(crate) fn parse(
-    text: Text<'_>,
-    policies: &BTreeSet<&str>,
-    faults: &mut Vec<Fault>,
-) -> Vec<Case> {
+pub(crate) fn parse(text: Text<'_>, policies: &BTreeSet<&str>, faults: &mut Vec<Fault>) -> Vec<Case> {
     let raw: RawFile = match toml::from_str(text.text) {
         Ok(raw) => raw,
         Err(error) => {
             let offset = error.span().map_or(0, |span| span.start);
-            faults.push(text.fault(
-                offset,
-                FaultCode::Test,
-                error.message(),
-                "correct the test file",
-            ));
+            faults.push(text.fault(offset, FaultCode::Test, error.message(), "correct the test file"));
             return Vec::new();
         }
     };
@@ -157,13 +146,7 @@ pub(crate) fn parse(
         match read(case, &raw.given, policies) {
             Ok((given, expect)) => {
                 let (line, _) = text.place(offset);
-                cases.push(Case {
-                    name,
-                    file: text.file.to_owned(),
-                    line,
-                    given,
-                    expect,
-                });
+                cases.push(Case { name, file: text.file.to_owned(), line, given, expect });
             }
             Err(message) => faults.push(text.fault(
                 offset,
@@ -176,15 +159,8 @@ pub(crate) fn parse(
     cases
 }
 
-fn read(
-    case: RawCase,
-    defaults: &RawFacts,
-    policies: &BTreeSet<&str>,
-) -> Result<(Facts, Expected), String> {
-    Ok((
-        facts(merge(defaults.clone(), case.given))?,
-        expected(case.expect, policies)?,
-    ))
+fn read(case: RawCase, defaults: &RawFacts, policies: &BTreeSet<&str>) -> Result<(Facts, Expected), String> {
+    Ok((facts(merge(defaults.clone(), case.given))?, expected(case.expect, policies)?))
 }
 
 fn merge(base: RawFacts, over: RawFacts) -> RawFacts {
@@ -237,22 +213,11 @@ fn facts(raw: RawFacts) -> Result<Facts, String> {
                 .try_into()
                 .ok()
                 .filter(|code: &[u8; 3]| code.iter().all(u8::is_ascii_uppercase))
-                .ok_or_else(|| {
-                    format!(
-                        "the currency {:?} is not three upper-case letters",
-                        amount.currency
-                    )
-                })?;
-            Some(Amount {
-                minor_units: amount.minor_units,
-                currency,
-            })
+                .ok_or_else(|| format!("the currency {:?} is not three upper-case letters", amount.currency))?;
+            Some(Amount { minor_units: amount.minor_units, currency })
         }
     };
-    for percent in [raw.risk_score, raw.confidence_percent]
-        .into_iter()
-        .flatten()
-    {
+    for percent in [raw.risk_score, raw.confidence_percent].into_iter().flatten() {
         if percent > 100 {
             return Err(format!("{percent} is above 100"));
         }
@@ -274,15 +239,10 @@ fn facts(raw: RawFacts) -> Result<Facts, String> {
         },
         action: raw.action.ok_or("no action is given")?,
         tool: raw.tool,
-        resource: raw.resource.map(|resource| Resource {
-            kind: resource.kind,
-            id: resource.id,
-        }),
+        resource: raw.resource.map(|resource| Resource { kind: resource.kind, id: resource.id }),
         data_classes: raw.data_classes.unwrap_or_default(),
         practice: raw.practice,
-        risk_class: raw
-            .risk_class
-            .map_or(Ok(RiskClass::Unknown), |name| risk_class(&name))?,
+        risk_class: raw.risk_class.map_or(Ok(RiskClass::Unknown), |name| risk_class(&name))?,
         risk_score: raw.risk_score,
         confidence_percent: raw.confidence_percent,
         amount,
@@ -296,9 +256,7 @@ fn facts(raw: RawFacts) -> Result<Facts, String> {
 }
 
 fn context_value(name: &str, value: toml::Value) -> Result<ContextValue, String> {
-    let wrong = || {
-        format!("the fact {name:?} is not an integer, a truth value, a string or a list of strings")
-    };
+    let wrong = || format!("the fact {name:?} is not an integer, a truth value, a string or a list of strings");
     match value {
         toml::Value::Integer(value) => Ok(ContextValue::Long(value)),
         toml::Value::Boolean(value) => Ok(ContextValue::Bool(value)),
@@ -318,53 +276,27 @@ fn expected(raw: RawExpected, known: &BTreeSet<&str>) -> Result<Expected, String
         "deny" => Outcome::Deny,
         "escalate" => Outcome::Escalate,
         other => {
-            return Err(format!(
-                "the outcome {other:?} is not permit, deny or escalate"
-            ));
+            return Err(format!("the outcome {other:?} is not permit, deny or escalate"));
         }
     };
     let reason = match raw.reason {
         None => None,
-        Some(name) => Some(
-            ReasonCode::from_name(&name)
-                .ok_or_else(|| format!("the reason {name:?} is not known"))?,
-        ),
+        Some(name) => Some(ReasonCode::from_name(&name).ok_or_else(|| format!("the reason {name:?} is not known"))?),
     };
-    let sorted = |list: Vec<String>| {
-        list.into_iter()
-            .collect::<BTreeSet<_>>()
-            .into_iter()
-            .collect::<Vec<_>>()
-    };
+    let sorted = |list: Vec<String>| list.into_iter().collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>();
     let policies = raw.policies.map(sorted);
-    if let Some(unknown) = policies
-        .iter()
-        .flatten()
-        .find(|id| !known.contains(id.as_str()))
-    {
+    if let Some(unknown) = policies.iter().flatten().find(|id| !known.contains(id.as_str())) {
         return Err(format!("there is no policy {unknown:?}"));
     }
     let obligations = raw.obligations.map(sorted);
-    if let Some(unknown) = obligations
-        .iter()
-        .flatten()
-        .find(|name| Obligation::from_name(name).is_none())
-    {
+    if let Some(unknown) = obligations.iter().flatten().find(|name| Obligation::from_name(name).is_none()) {
         return Err(format!("there is no obligation {unknown:?}"));
     }
     let severity = match raw.severity {
         None => None,
-        Some(name) => {
-            Some(severity(&name).ok_or_else(|| format!("the severity {name:?} is not known"))?)
-        }
+        Some(name) => Some(severity(&name).ok_or_else(|| format!("the severity {name:?} is not known"))?),
     };
-    Ok(Expected {
-        outcome,
-        reason,
-        policies,
-        obligations,
-        severity,
-    })
+    Ok(Expected { outcome, reason, policies, obligations, severity })
 }
 
 fn actor_kind(name: &str) -> Result<ActorKind, String> {
@@ -373,9 +305,7 @@ fn actor_kind(name: &str) -> Result<ActorKind, String> {
         "agent" => Ok(ActorKind::Agent),
         "model" => Ok(ActorKind::Model),
         "system" => Ok(ActorKind::System),
-        other => Err(format!(
-            "the actor kind {other:?} is not person, agent, model or system"
-        )),
+        other => Err(format!("the actor kind {other:?} is not person, agent, model or system")),
     }
 }
 
@@ -386,9 +316,7 @@ fn risk_class(name: &str) -> Result<RiskClass, String> {
         "high" => Ok(RiskClass::High),
         "unacceptable" => Ok(RiskClass::Unacceptable),
         "unknown" => Ok(RiskClass::Unknown),
-        other => Err(format!(
-            "the risk class {other:?} is not minimal, limited, high, unacceptable or unknown"
-        )),
+        other => Err(format!("the risk class {other:?} is not minimal, limited, high, unacceptable or unknown")),
     }
 }
 

@@ -39,10 +39,7 @@ pub(crate) fn parse(
         let name = uid.id().unescaped().to_owned();
         let ancestors: BTreeSet<String> = entities
             .ancestors(&uid)
-            .map(|all| {
-                all.map(|ancestor| ancestor.id().unescaped().to_owned())
-                    .collect()
-            })
+            .map(|all| all.map(|ancestor| ancestor.id().unescaped().to_owned()).collect())
             .unwrap_or_default();
         let (closure, known) = match uid.type_name().basename() {
             "Role" => (&mut out.roles, Some(&manifest.roles)),
@@ -59,9 +56,8 @@ pub(crate) fn parse(
                 continue;
             }
         };
-        for undeclared in std::iter::once(&name)
-            .chain(&ancestors)
-            .filter(|name| known.is_some_and(|known| !known.contains(*name)))
+        for undeclared in
+            std::iter::once(&name).chain(&ancestors).filter(|name| known.is_some_and(|known| !known.contains(*name)))
         {
             faults.push(text.fault(
                 text.text.find(&format!("\"{undeclared}\"")).unwrap_or(0),
@@ -79,12 +75,7 @@ pub(crate) fn parse(
 fn read(text: Text<'_>, vocabulary: &Vocabulary, faults: &mut Vec<Fault>) -> Option<Entities> {
     // serde_json is asked first, because it alone says at which line the text stops being JSON.
     if let Err(error) = serde_json::from_str::<serde_json::Value>(text.text) {
-        let mut fault = text.fault(
-            0,
-            FaultCode::Entities,
-            error.to_string(),
-            "correct the JSON",
-        );
+        let mut fault = text.fault(0, FaultCode::Entities, error.to_string(), "correct the JSON");
         fault.line = u32::try_from(error.line()).unwrap_or(u32::MAX);
         fault.column = u32::try_from(error.column().max(1)).unwrap_or(u32::MAX);
         faults.push(fault);
@@ -99,12 +90,7 @@ fn read(text: Text<'_>, vocabulary: &Vocabulary, faults: &mut Vec<Fault>) -> Opt
                 message = format!("{message}: {inner}");
                 cause = inner.source();
             }
-            faults.push(text.fault(
-                0,
-                FaultCode::Entities,
-                message,
-                "make the entities fit the schema",
-            ));
+            faults.push(text.fault(0, FaultCode::Entities, message, "make the entities fit the schema"));
             None
         }
     }

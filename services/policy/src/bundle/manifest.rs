@@ -83,12 +83,7 @@ pub(crate) fn parse(text: Text<'_>, faults: &mut Vec<Fault>) -> Option<Manifest>
     let roles = names("role", &raw.roles, text, faults);
     let data_classes = names("data class", &raw.data_classes, text, faults);
     if raw.policies.is_empty() {
-        faults.push(text.fault(
-            0,
-            FaultCode::Manifest,
-            "no policies are listed",
-            "list policy files or a pattern",
-        ));
+        faults.push(text.fault(0, FaultCode::Manifest, "no policies are listed", "list policy files or a pattern"));
     }
     let located = |s: &Spanned<String>| (s.get_ref().clone(), s.span().start);
     Some(Manifest {
@@ -123,17 +118,13 @@ fn check_scalars(raw: &Raw, text: Text<'_>, faults: &mut Vec<Fault>) {
         ));
     }
     let dotted: Vec<&str> = raw.version.get_ref().split('.').collect();
-    let numbers = dotted.iter().all(|part| {
-        !part.is_empty() && part.len() <= 9 && part.bytes().all(|b| b.is_ascii_digit())
-    });
+    let numbers =
+        dotted.iter().all(|part| !part.is_empty() && part.len() <= 9 && part.bytes().all(|b| b.is_ascii_digit()));
     if dotted.len() != 3 || !numbers {
         faults.push(text.fault(
             raw.version.span().start,
             FaultCode::Manifest,
-            format!(
-                "the version {:?} is not of the form 1.2.3",
-                raw.version.get_ref()
-            ),
+            format!("the version {:?} is not of the form 1.2.3", raw.version.get_ref()),
             "use three numbers with dots",
         ));
     }
@@ -164,20 +155,13 @@ fn mode(raw: &Spanned<String>, text: Text<'_>, faults: &mut Vec<Fault>) -> Mode 
     }
 }
 
-fn names(
-    what: &str,
-    raw: &[Spanned<String>],
-    text: Text<'_>,
-    faults: &mut Vec<Fault>,
-) -> BTreeSet<String> {
+fn names(what: &str, raw: &[Spanned<String>], text: Text<'_>, faults: &mut Vec<Fault>) -> BTreeSet<String> {
     let mut seen = BTreeSet::new();
     for name in raw {
         let value = name.get_ref();
         let portable = !value.is_empty()
             && value.len() <= 100
-            && value
-                .bytes()
-                .all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\');
+            && value.bytes().all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\');
         if !portable {
             faults.push(text.fault(
                 name.span().start,
@@ -209,60 +193,36 @@ fn check_windows(windows: &[Spanned<RawWindow>], text: Text<'_>, faults: &mut Ve
         let mut well_formed = true;
         if !is_kebab(&raw.name.replace('_', "-")) {
             well_formed = false;
-            wrong(
-                format!("the window name {:?} is not a lower-case name", raw.name),
-                "rename it",
-            );
+            wrong(format!("the window name {:?} is not a lower-case name", raw.name), "rename it");
         }
         match (raw.measure.as_str(), raw.of.as_deref()) {
             ("count", None) | ("sum", Some("amount")) => {}
             ("count", Some(_)) | ("sum", _) => {
                 well_formed = false;
                 wrong(
-                    format!(
-                        "window {:?}: the measure and its object do not fit",
-                        raw.name
-                    ),
+                    format!("window {:?}: the measure and its object do not fit", raw.name),
                     "use measure = \"count\" alone, or measure = \"sum\" with of = \"amount\"",
                 );
             }
             (other, _) => {
                 well_formed = false;
-                wrong(
-                    format!("window {:?}: the measure {other:?} is not known", raw.name),
-                    "use count or sum",
-                );
+                wrong(format!("window {:?}: the measure {other:?} is not known", raw.name), "use count or sum");
             }
         }
         if !["1m", "1h", "24h"].contains(&raw.per.as_str()) {
             well_formed = false;
-            wrong(
-                format!(
-                    "window {:?}: the period {:?} is not known",
-                    raw.name, raw.per
-                ),
-                "use 1m, 1h or 24h",
-            );
+            wrong(format!("window {:?}: the period {:?} is not known", raw.name, raw.per), "use 1m, 1h or 24h");
         }
         let known = ["tenant", "actor", "action", "resource"];
         if raw.by.is_empty() || raw.by.iter().any(|by| !known.contains(&by.as_str())) {
             well_formed = false;
             wrong(
-                format!(
-                    "window {:?}: \"by\" is empty or names what is not known",
-                    raw.name
-                ),
+                format!("window {:?}: \"by\" is empty or names what is not known", raw.name),
                 "use tenant, actor, action, resource",
             );
         }
         if well_formed {
-            wrong(
-                format!(
-                    "window {:?}: declared windows are not supported yet",
-                    raw.name
-                ),
-                "remove the window",
-            );
+            wrong(format!("window {:?}: declared windows are not supported yet", raw.name), "remove the window");
         }
     }
 }
@@ -270,10 +230,7 @@ fn check_windows(windows: &[Spanned<RawWindow>], text: Text<'_>, faults: &mut Ve
 /// Lower-case letters and digits in words joined by single hyphens.
 pub(crate) fn is_kebab(name: &str) -> bool {
     name.len() <= 100
-        && name.split('-').all(|word| {
-            !word.is_empty()
-                && word
-                    .bytes()
-                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
-        })
+        && name
+            .split('-')
+            .all(|word| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()))
 }

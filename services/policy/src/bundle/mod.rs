@@ -60,22 +60,16 @@ impl Bundle {
     pub fn parse_within(source: &BundleSource, limits: &Limits) -> Result<Bundle, Vec<Fault>> {
         let mut faults = Vec::new();
         check_sizes(source, limits, &mut faults);
-        let parsed = if faults.is_empty() {
-            read(source, limits, &mut faults)
-        } else {
-            None
-        };
+        let parsed = if faults.is_empty() { read(source, limits, &mut faults) } else { None };
         faults.sort();
         // Cedar validates a policy once per action and kind of actor and repeats what is wrong for each of them.
         faults.dedup_by(|later, kept| {
-            let same_place = (&later.file, later.line, later.column, later.code)
-                == (&kept.file, kept.line, kept.column, kept.code);
+            let same_place =
+                (&later.file, later.line, later.column, later.code) == (&kept.file, kept.line, kept.column, kept.code);
             later == kept || (same_place && later.code == FaultCode::Validation)
         });
         match parsed {
-            Some(inner) if faults.is_empty() => Ok(Bundle {
-                inner: Arc::new(inner),
-            }),
+            Some(inner) if faults.is_empty() => Ok(Bundle { inner: Arc::new(inner) }),
             _ => Err(faults),
         }
     }
@@ -167,45 +161,18 @@ fn check_sizes(source: &BundleSource, limits: &Limits, faults: &mut Vec<Fault>) 
         faults.push(whole_file(file, FaultCode::Limit, what, "make it smaller"));
     };
     if source.files.len() > limits.files_max {
-        limit(
-            MANIFEST,
-            format!(
-                "the bundle has {} files, the limit is {}",
-                source.files.len(),
-                limits.files_max
-            ),
-        );
+        limit(MANIFEST, format!("the bundle has {} files, the limit is {}", source.files.len(), limits.files_max));
     }
     let total: usize = source.files.values().map(Vec::len).sum();
     if total > limits.bundle_bytes_max {
-        limit(
-            MANIFEST,
-            format!(
-                "the bundle has {total} bytes, the limit is {}",
-                limits.bundle_bytes_max
-            ),
-        );
+        limit(MANIFEST, format!("the bundle has {total} bytes, the limit is {}", limits.bundle_bytes_max));
     }
     for (path, bytes) in &source.files {
         if bytes.len() > limits.file_bytes_max {
-            limit(
-                path,
-                format!(
-                    "the file has {} bytes, the limit is {}",
-                    bytes.len(),
-                    limits.file_bytes_max
-                ),
-            );
+            limit(path, format!("the file has {} bytes, the limit is {}", bytes.len(), limits.file_bytes_max));
         }
         if path.len() > limits.path_bytes_max {
-            limit(
-                path,
-                format!(
-                    "the path has {} bytes, the limit is {}",
-                    path.len(),
-                    limits.path_bytes_max
-                ),
-            );
+            limit(path, format!("the path has {} bytes, the limit is {}", path.len(), limits.path_bytes_max));
         }
     }
     for path in source.files.keys().filter(|path| !is_portable(path)) {
@@ -222,9 +189,7 @@ fn is_portable(path: &str) -> bool {
     path.split('/').all(|part| {
         !part.is_empty()
             && !part.starts_with('.')
-            && part
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
+            && part.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
     })
 }
 
@@ -265,18 +230,9 @@ fn read(source: &BundleSource, limits: &Limits, faults: &mut Vec<Fault>) -> Opti
     }
     if found.len() > limits.tests_max {
         let message = format!("{} tests, the limit is {}", found.len(), limits.tests_max);
-        faults.push(whole_file(
-            MANIFEST,
-            FaultCode::Limit,
-            message,
-            "remove some",
-        ));
+        faults.push(whole_file(MANIFEST, FaultCode::Limit, message, "remove some"));
     }
-    for path in source
-        .files
-        .keys()
-        .filter(|path| !used.contains(path.as_str()))
-    {
+    for path in source.files.keys().filter(|path| !used.contains(path.as_str())) {
         faults.push(whole_file(
             path,
             FaultCode::Unlisted,
@@ -300,59 +256,32 @@ fn read(source: &BundleSource, limits: &Limits, faults: &mut Vec<Fault>) -> Opti
 
 fn text<'a>(source: &'a BundleSource, path: &'a str, faults: &mut Vec<Fault>) -> Option<Text<'a>> {
     let Some(bytes) = source.files.get(path) else {
-        faults.push(whole_file(
-            path,
-            FaultCode::Missing,
-            "the file is not there",
-            "add it, or correct the manifest",
-        ));
+        faults.push(whole_file(path, FaultCode::Missing, "the file is not there", "add it, or correct the manifest"));
         return None;
     };
     match std::str::from_utf8(bytes) {
         Ok(text) => Some(Text { file: path, text }),
         Err(error) => {
-            let valid = bytes
-                .get(..error.valid_up_to())
-                .and_then(|b| std::str::from_utf8(b).ok())
-                .unwrap_or("");
-            faults.push(
-                Text {
-                    file: path,
-                    text: valid,
-                }
-                .fault(
-                    valid.len(),
-                    FaultCode::Text,
-                    "the file is not UTF-8",
-                    "save it as UTF-8",
-                ),
-            );
+            let valid = bytes.get(..error.valid_up_to()).and_then(|b| std::str::from_utf8(b).ok()).unwrap_or("");
+            faults.push(Text { file: path, text: valid }.fault(
+                valid.len(),
+                FaultCode::Text,
+                "the file is not UTF-8",
+                "save it as UTF-8",
+            ));
             None
         }
     }
 }
 
 /// Files of the bundle that a list of paths and patterns names. A pattern has one `*`, in the last part of the path.
-fn listed<'a>(
-    source: &'a BundleSource,
-    list: &[(String, usize)],
-    faults: &mut Vec<Fault>,
-) -> BTreeSet<&'a str> {
+fn listed<'a>(source: &'a BundleSource, list: &[(String, usize)], faults: &mut Vec<Fault>) -> BTreeSet<&'a str> {
     let mut out = BTreeSet::new();
-    let manifest = source
-        .files
-        .get(MANIFEST)
-        .and_then(|b| std::str::from_utf8(b).ok())
-        .unwrap_or("");
+    let manifest = source.files.get(MANIFEST).and_then(|b| std::str::from_utf8(b).ok()).unwrap_or("");
     for (pattern, offset) in list {
         let before = out.len();
         match pattern.split_once('*') {
-            None => out.extend(
-                source
-                    .files
-                    .get_key_value(pattern.as_str())
-                    .map(|(path, _)| path.as_str()),
-            ),
+            None => out.extend(source.files.get_key_value(pattern.as_str()).map(|(path, _)| path.as_str())),
             Some((prefix, suffix)) => {
                 let matches = |path: &&String| {
                     path.strip_prefix(prefix)
@@ -363,18 +292,12 @@ fn listed<'a>(
             }
         }
         if out.len() == before {
-            faults.push(
-                Text {
-                    file: MANIFEST,
-                    text: manifest,
-                }
-                .fault(
-                    *offset,
-                    FaultCode::Missing,
-                    format!("{pattern:?} names no further file of the bundle"),
-                    "add the file, or take the entry out",
-                ),
-            );
+            faults.push(Text { file: MANIFEST, text: manifest }.fault(
+                *offset,
+                FaultCode::Missing,
+                format!("{pattern:?} names no further file of the bundle"),
+                "add the file, or take the entry out",
+            ));
         }
     }
     out

@@ -5,9 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cedar_policy::{
-    Effect, EntityUid, Policy, PolicyId, PolicySet, Template, ValidationMode, Validator,
-};
+use cedar_policy::{Effect, EntityUid, Policy, PolicyId, PolicySet, Template, ValidationMode, Validator};
 use miette::Diagnostic;
 
 use crate::bundle::annotations::{self, Annotations, Raw, Sink};
@@ -74,12 +72,7 @@ pub(crate) struct Collector<'a> {
 
 impl<'a> Collector<'a> {
     pub fn new(limits: Limits) -> Self {
-        Collector {
-            texts: Vec::new(),
-            placed: Vec::new(),
-            ids: BTreeMap::new(),
-            limits,
-        }
+        Collector { texts: Vec::new(), placed: Vec::new(), ids: BTreeMap::new(), limits }
     }
 
     /// Reads one file.
@@ -88,56 +81,34 @@ impl<'a> Collector<'a> {
         self.texts.push(text);
         for statement in split(text.text) {
             if let Some(rule) = self.statement(text, &statement, faults) {
-                self.placed.push(Placed {
-                    rule,
-                    start: statement.start,
-                    source,
-                });
+                self.placed.push(Placed { rule, start: statement.start, source });
             }
         }
     }
 
-    fn statement(
-        &mut self,
-        text: Text<'a>,
-        statement: &Statement,
-        faults: &mut Vec<Fault>,
-    ) -> Option<Rule> {
+    fn statement(&mut self, text: Text<'a>, statement: &Statement, faults: &mut Vec<Fault>) -> Option<Rule> {
         let start = statement.start;
         let source = text.text.get(start..statement.end).unwrap_or("");
         if source.len() > self.limits.policy_bytes_max {
             faults.push(text.fault(
                 start,
                 FaultCode::Limit,
-                format!(
-                    "the policy has {} bytes, the limit is {}",
-                    source.len(),
-                    self.limits.policy_bytes_max
-                ),
+                format!("the policy has {} bytes, the limit is {}", source.len(), self.limits.policy_bytes_max),
                 "split it",
             ));
             return None;
         }
         let policy = parse_statement(text, start, source, faults)?;
         let id = self.id(text, statement, &policy, faults)?;
-        let raw: Vec<Raw<'_>> = policy
-            .annotations()
-            .map(|(name, value)| Raw {
-                name,
-                value,
-                offset: offset_of(statement, name),
-            })
-            .collect();
+        let raw: Vec<Raw<'_>> =
+            policy.annotations().map(|(name, value)| Raw { name, value, offset: offset_of(statement, name) }).collect();
         let mut kept = Vec::with_capacity(raw.len());
         for annotation in raw {
             if annotation.value.len() > self.limits.annotation_bytes_max {
                 faults.push(text.fault(
                     annotation.offset,
                     FaultCode::Limit,
-                    format!(
-                        "@{} is longer than {} bytes",
-                        annotation.name, self.limits.annotation_bytes_max
-                    ),
+                    format!("@{} is longer than {} bytes", annotation.name, self.limits.annotation_bytes_max),
                     "shorten it",
                 ));
             } else {
@@ -146,9 +117,8 @@ impl<'a> Collector<'a> {
         }
         kept.sort_by_key(|annotation| annotation.offset);
         let permit = policy.effect() == Effect::Permit;
-        let place = |offset: usize, message: String, remedy: String| {
-            text.fault(offset, FaultCode::Annotation, message, remedy)
-        };
+        let place =
+            |offset: usize, message: String, remedy: String| text.fault(offset, FaultCode::Annotation, message, remedy);
         let annotations = annotations::check(&kept, permit, &mut Sink { at: &place, faults });
         let part = match (permit, annotations.escalate) {
             (false, _) => Part::Forbid,
@@ -157,15 +127,7 @@ impl<'a> Collector<'a> {
         };
         let (line, _) = text.place(start);
         let cedar = policy.new_id(PolicyId::new(&id));
-        Some(Rule {
-            id,
-            part,
-            annotations,
-            file: text.file.to_owned(),
-            line,
-            text: source.to_owned(),
-            cedar,
-        })
+        Some(Rule { id, part, annotations, file: text.file.to_owned(), line, text: source.to_owned(), cedar })
     }
 
     fn id(
@@ -209,22 +171,13 @@ impl<'a> Collector<'a> {
     }
 
     /// Validates everything that was read, and hands it out sorted by id.
-    pub fn finish(
-        self,
-        vocabulary: Option<&Vocabulary>,
-        manifest: &Manifest,
-        faults: &mut Vec<Fault>,
-    ) -> Vec<Rule> {
+    pub fn finish(self, vocabulary: Option<&Vocabulary>, manifest: &Manifest, faults: &mut Vec<Fault>) -> Vec<Rule> {
         let first = self.texts.first().copied();
         if let (true, Some(text)) = (self.placed.len() > self.limits.policies_max, first) {
             faults.push(text.fault(
                 0,
                 FaultCode::Limit,
-                format!(
-                    "{} policies, the limit is {}",
-                    self.placed.len(),
-                    self.limits.policies_max
-                ),
+                format!("{} policies, the limit is {}", self.placed.len(), self.limits.policies_max),
                 "split the bundle by tenant",
             ));
             return Vec::new();
@@ -244,8 +197,7 @@ impl<'a> Collector<'a> {
         let Some(text) = self.texts.get(placed.source) else {
             return;
         };
-        let literals: BTreeSet<EntityUid> =
-            placed.rule.cedar.entity_literals().into_iter().collect();
+        let literals: BTreeSet<EntityUid> = placed.rule.cedar.entity_literals().into_iter().collect();
         for literal in literals {
             let (what, key, known) = match literal.type_name().basename() {
                 "Role" => ("role", "roles", &manifest.roles),
@@ -277,19 +229,13 @@ impl<'a> Collector<'a> {
     }
 
     fn validate(&self, vocabulary: &Vocabulary, faults: &mut Vec<Fault>) {
-        let by_id: BTreeMap<&str, &Placed> = self
-            .placed
-            .iter()
-            .map(|placed| (placed.rule.id.as_str(), placed))
-            .collect();
-        let Ok(set) =
-            PolicySet::from_policies(self.placed.iter().map(|placed| placed.rule.cedar.clone()))
-        else {
+        let by_id: BTreeMap<&str, &Placed> =
+            self.placed.iter().map(|placed| (placed.rule.id.as_str(), placed)).collect();
+        let Ok(set) = PolicySet::from_policies(self.placed.iter().map(|placed| placed.rule.cedar.clone())) else {
             // Ids are unique by now, which is all that from_policies asks for.
             return;
         };
-        let result =
-            Validator::new(vocabulary.schema.clone()).validate(&set, ValidationMode::Strict);
+        let result = Validator::new(vocabulary.schema.clone()).validate(&set, ValidationMode::Strict);
         let mut add = |id: &PolicyId, error: &dyn Diagnostic| {
             let id: &str = id.as_ref();
             let Some(placed) = by_id.get(id) else { return };
@@ -307,12 +253,7 @@ impl<'a> Collector<'a> {
     }
 }
 
-fn parse_statement(
-    text: Text<'_>,
-    start: usize,
-    source: &str,
-    faults: &mut Vec<Fault>,
-) -> Option<Policy> {
+fn parse_statement(text: Text<'_>, start: usize, source: &str, faults: &mut Vec<Fault>) -> Option<Policy> {
     match Policy::parse(Some(PolicyId::new("unnamed")), source) {
         Ok(policy) => Some(policy),
         Err(errors) => {
@@ -336,10 +277,7 @@ fn parse_statement(
 
 /// Cedar's message, placed in the file: its spans count from the start of the statement.
 fn diagnose(text: Text<'_>, start: usize, code: FaultCode, error: &dyn Diagnostic) -> Fault {
-    let within = error
-        .labels()
-        .and_then(|mut labels| labels.next())
-        .map_or(0, |label| label.offset());
+    let within = error.labels().and_then(|mut labels| labels.next()).map_or(0, |label| label.offset());
     let remedy = match error.help() {
         Some(help) => help.to_string(),
         None if code == FaultCode::Syntax => "correct the syntax".to_owned(),
@@ -349,9 +287,5 @@ fn diagnose(text: Text<'_>, start: usize, code: FaultCode, error: &dyn Diagnosti
 }
 
 fn offset_of(statement: &Statement, annotation: &str) -> usize {
-    statement
-        .annotations
-        .iter()
-        .find(|(name, _)| name == annotation)
-        .map_or(statement.start, |(_, offset)| *offset)
+    statement.annotations.iter().find(|(name, _)| name == annotation).map_or(statement.start, |(_, offset)| *offset)
 }

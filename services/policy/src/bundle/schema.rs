@@ -59,19 +59,11 @@ pub(crate) fn actor_type(kind: ActorKind) -> &'static str {
 }
 
 /// All kinds of actor.
-pub(crate) const ACTOR_KINDS: [ActorKind; 4] = [
-    ActorKind::Person,
-    ActorKind::Agent,
-    ActorKind::Model,
-    ActorKind::System,
-];
+pub(crate) const ACTOR_KINDS: [ActorKind; 4] =
+    [ActorKind::Person, ActorKind::Agent, ActorKind::Model, ActorKind::System];
 
 /// Reads and checks the schema.
-pub(crate) fn parse(
-    text: Text<'_>,
-    actions_max: usize,
-    faults: &mut Vec<Fault>,
-) -> Option<Vocabulary> {
+pub(crate) fn parse(text: Text<'_>, actions_max: usize, faults: &mut Vec<Fault>) -> Option<Vocabulary> {
     let before = faults.len();
     let own = match SchemaFragment::from_cedarschema_str(text.text) {
         Ok((fragment, _)) => fragment,
@@ -94,11 +86,7 @@ pub(crate) fn parse(
         return None;
     }
     // The bundle's text comes first, so that offsets in messages are offsets in the bundle's file.
-    let own_facts = if declared_facts {
-        ""
-    } else {
-        "type TenantFacts = {};\n"
-    };
+    let own_facts = if declared_facts { "" } else { "type TenantFacts = {};\n" };
     let whole = format!("{}\n{own_facts}{VOCABULARY}", text.text);
     let schema = match Schema::from_cedarschema_str(&whole) {
         Ok((schema, warnings)) => {
@@ -117,33 +105,18 @@ pub(crate) fn parse(
         faults.push(text.fault(
             0,
             FaultCode::Limit,
-            format!(
-                "{} actions are declared, the limit is {actions_max}",
-                actions.len()
-            ),
+            format!("{} actions are declared, the limit is {actions_max}", actions.len()),
             "group what policies treat alike",
         ));
     }
-    (faults.len() == before).then(|| Vocabulary {
-        schema,
-        actions,
-        facts: facts.unwrap_or_default(),
-    })
+    (faults.len() == before).then(|| Vocabulary { schema, actions, facts: facts.unwrap_or_default() })
 }
 
 /// Turns one of Cedar's diagnostics into a fault with a place.
 pub(crate) fn diagnose(text: Text<'_>, error: &dyn miette::Diagnostic, remedy: &str) -> Fault {
-    let offset = error
-        .labels()
-        .and_then(|mut labels| labels.next())
-        .map_or(0, |label| label.offset());
+    let offset = error.labels().and_then(|mut labels| labels.next()).map_or(0, |label| label.offset());
     let help = error.help().map(|help| help.to_string());
-    text.fault(
-        offset,
-        FaultCode::Schema,
-        error.to_string(),
-        help.unwrap_or_else(|| remedy.to_owned()),
-    )
+    text.fault(offset, FaultCode::Schema, error.to_string(), help.unwrap_or_else(|| remedy.to_owned()))
 }
 
 /// Offset of a declaration, for faults about what Cedar itself accepts.
@@ -163,11 +136,7 @@ fn check_shape<'a>(json: &'a Value, text: Text<'_>, faults: &mut Vec<Fault>) -> 
         ));
     }
     let own = namespaces.get("")?;
-    for name in own["entityTypes"]
-        .as_object()
-        .into_iter()
-        .flat_map(|types| types.keys())
-    {
+    for name in own["entityTypes"].as_object().into_iter().flat_map(|types| types.keys()) {
         faults.push(text.fault(
             find(text, &format!("entity {name}")),
             FaultCode::Schema,
@@ -180,15 +149,11 @@ fn check_shape<'a>(json: &'a Value, text: Text<'_>, faults: &mut Vec<Fault>) -> 
         if applies.is_null() {
             continue;
         }
-        let pure_group = applies["principalTypes"]
-            .as_array()
-            .is_some_and(Vec::is_empty);
+        let pure_group = applies["principalTypes"].as_array().is_some_and(Vec::is_empty);
         let context = &applies["context"];
-        let takes_context =
-            context["name"] == "RequestContext" || context["type"] == "RequestContext";
-        let takes_resource = applies["resourceTypes"]
-            .as_array()
-            .is_some_and(|types| types.iter().all(|t| t == "Resource"));
+        let takes_context = context["name"] == "RequestContext" || context["type"] == "RequestContext";
+        let takes_resource =
+            applies["resourceTypes"].as_array().is_some_and(|types| types.iter().all(|t| t == "Resource"));
         if !(pure_group || (takes_context && takes_resource)) {
             faults.push(text.fault(
                 find(text, name),
@@ -201,11 +166,7 @@ fn check_shape<'a>(json: &'a Value, text: Text<'_>, faults: &mut Vec<Fault>) -> 
     Some(own)
 }
 
-fn tenant_facts(
-    own: &Value,
-    text: Text<'_>,
-    faults: &mut Vec<Fault>,
-) -> BTreeMap<String, FactKind> {
+fn tenant_facts(own: &Value, text: Text<'_>, faults: &mut Vec<Fault>) -> BTreeMap<String, FactKind> {
     let mut facts = BTreeMap::new();
     let Some(declared) = own.pointer(TENANT_FACTS) else {
         return facts;
@@ -238,12 +199,7 @@ fn tenant_facts(
 }
 
 fn fact_kind(attribute: &Value) -> Option<FactKind> {
-    let name = |value: &Value| {
-        value["name"]
-            .as_str()
-            .or(value["type"].as_str())
-            .map(str::to_owned)
-    };
+    let name = |value: &Value| value["name"].as_str().or(value["type"].as_str()).map(str::to_owned);
     match name(attribute)?.as_str() {
         "Long" => Some(FactKind::Long),
         "Bool" | "Boolean" => Some(FactKind::Bool),
@@ -261,21 +217,15 @@ fn actions(schema: &Schema) -> BTreeMap<String, Action> {
             .principals_for_action(uid)
             .map(|types| types.map(|t| t.basename().to_owned()).collect())
             .unwrap_or_default();
-        let kinds: BTreeSet<ActorKind> = ACTOR_KINDS
-            .into_iter()
-            .filter(|kind| principals.contains(actor_type(*kind)))
-            .collect();
+        let kinds: BTreeSet<ActorKind> =
+            ACTOR_KINDS.into_iter().filter(|kind| principals.contains(actor_type(*kind))).collect();
         if kinds.is_empty() {
             continue;
         }
         let groups = entities
             .as_ref()
             .and_then(|entities| entities.ancestors(uid))
-            .map(|ancestors| {
-                ancestors
-                    .map(|group| group.id().unescaped().to_owned())
-                    .collect()
-            })
+            .map(|ancestors| ancestors.map(|group| group.id().unescaped().to_owned()).collect())
             .unwrap_or_default();
         out.insert(uid.id().unescaped().to_owned(), Action { kinds, groups });
     }

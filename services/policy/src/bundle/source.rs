@@ -40,9 +40,7 @@ pub struct BundleSource {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// The bytes end inside a part.
-    #[error(
-        "the bundle text ends at byte {at} inside {part}; fetch all chunks of the bundle again"
-    )]
+    #[error("the bundle text ends at byte {at} inside {part}; fetch all chunks of the bundle again")]
     Truncated {
         /// Offset at which more bytes were needed.
         at: usize,
@@ -50,9 +48,7 @@ pub enum Error {
         part: &'static str,
     },
     /// Paths do not strictly ascend.
-    #[error(
-        "the path at byte {at} does not follow the one before it; only a canonical bundle text is accepted"
-    )]
+    #[error("the path at byte {at} does not follow the one before it; only a canonical bundle text is accepted")]
     Order {
         /// Offset of the path.
         at: usize,
@@ -74,15 +70,10 @@ pub enum Error {
 impl BundleSource {
     /// The canonical bytes, exactly those that are hashed without the tag.
     pub fn encode(&self) -> Result<Vec<u8>, Error> {
-        let size: usize = self
-            .files
-            .iter()
-            .map(|(path, bytes)| path.len() + bytes.len() + 10)
-            .sum();
+        let size: usize = self.files.iter().map(|(path, bytes)| path.len() + bytes.len() + 10).sum();
         let mut out = Vec::with_capacity(size);
         for (path, bytes) in &self.files {
-            let length =
-                u16::try_from(path.len()).map_err(|_| Error::PathTooLong { path: path.clone() })?;
+            let length = u16::try_from(path.len()).map_err(|_| Error::PathTooLong { path: path.clone() })?;
             out.extend_from_slice(&length.to_be_bytes());
             out.extend_from_slice(path.as_bytes());
             // usize is at most 64 bits on every target that Rust knows.
@@ -100,13 +91,8 @@ impl BundleSource {
             let start = cursor.at;
             let length = u16::from_be_bytes(cursor.array::<2>("a path length")?);
             let path = cursor.take(u64::from(length), "a path")?;
-            let path = std::str::from_utf8(path)
-                .map_err(|_| Error::Path { at: start })?
-                .to_owned();
-            if files
-                .last_key_value()
-                .is_some_and(|(last, _)| last.as_bytes() >= path.as_bytes())
-            {
+            let path = std::str::from_utf8(path).map_err(|_| Error::Path { at: start })?.to_owned();
+            if files.last_key_value().is_some_and(|(last, _)| last.as_bytes() >= path.as_bytes()) {
                 return Err(Error::Order { at: start });
             }
             let length = u64::from_be_bytes(cursor.array::<8>("a file length")?);
@@ -137,25 +123,16 @@ struct Cursor<'a> {
 
 impl<'a> Cursor<'a> {
     fn take(&mut self, length: u64, part: &'static str) -> Result<&'a [u8], Error> {
-        let truncated = Error::Truncated {
-            at: self.bytes.len(),
-            part,
-        };
+        let truncated = Error::Truncated { at: self.bytes.len(), part };
         let length = usize::try_from(length).map_err(|_| truncated.clone())?;
-        let end = self
-            .at
-            .checked_add(length)
-            .ok_or_else(|| truncated.clone())?;
+        let end = self.at.checked_add(length).ok_or_else(|| truncated.clone())?;
         let taken = self.bytes.get(self.at..end).ok_or(truncated)?;
         self.at = end;
         Ok(taken)
     }
 
     fn array<const N: usize>(&mut self, part: &'static str) -> Result<[u8; N], Error> {
-        let truncated = Error::Truncated {
-            at: self.bytes.len(),
-            part,
-        };
+        let truncated = Error::Truncated { at: self.bytes.len(), part };
         self.take(N as u64, part)?.try_into().map_err(|_| truncated)
     }
 }

@@ -23,11 +23,8 @@ pub(crate) fn split(text: &str) -> Vec<Statement> {
     // and `@` is no operator of the language, so every `@` outside strings opens an annotation.
     let mut tokens = Tokens { text, at: 0 };
     while let Some((offset, token)) = tokens.next_token() {
-        let statement = current.get_or_insert_with(|| Statement {
-            start: offset,
-            end: text.len(),
-            annotations: Vec::new(),
-        });
+        let statement =
+            current.get_or_insert_with(|| Statement { start: offset, end: text.len(), annotations: Vec::new() });
         match token {
             Token::At(name) => statement.annotations.push((name.to_owned(), offset)),
             Token::Semicolon => {
@@ -68,9 +65,7 @@ impl<'a> Tokens<'a> {
                     ';' => (1, Token::Semicolon),
                     '@' => {
                         let name = rest.get(1..).unwrap_or("").trim_start();
-                        let end = name
-                            .find(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
-                            .unwrap_or(name.len());
+                        let end = name.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(name.len());
                         (1, Token::At(name.get(..end).unwrap_or("")))
                     }
                     other => (other.len_utf8(), Token::Other),
@@ -108,11 +103,8 @@ mod tests {
             assert_eq!(found.len(), expected.len(), "{text}");
             for (statement, (start, end, annotations)) in found.iter().zip(expected) {
                 assert_eq!((statement.start, statement.end), (*start, *end), "{text}");
-                let names: Vec<(&str, usize)> = statement
-                    .annotations
-                    .iter()
-                    .map(|(name, at)| (name.as_str(), *at))
-                    .collect();
+                let names: Vec<(&str, usize)> =
+                    statement.annotations.iter().map(|(name, at)| (name.as_str(), *at)).collect();
                 assert_eq!(names, *annotations, "{text}");
             }
         };
@@ -120,10 +112,7 @@ mod tests {
         check("// permit;\n", &[]);
         check("a;b;", &[(0, 2, &[]), (2, 4, &[])]);
         check("@id(\"x;\\\";\") p;", &[(0, 15, &[("id", 0)])]);
-        check(
-            " // c;\n@ id (\"@no\")\n@b p",
-            &[(7, 24, &[("id", 7), ("b", 20)])],
-        );
+        check(" // c;\n@ id (\"@no\")\n@b p", &[(7, 24, &[("id", 7), ("b", 20)])]);
         check("\"open;", &[(0, 6, &[])]);
     }
 }

@@ -76,27 +76,13 @@ pub(crate) fn verdict(rules: &[Rule], mode: Mode, facts: &Facts, findings: &Find
     policies.dedup();
     let mut obligations = BTreeSet::new();
     if reason != ReasonCode::PolicyError {
-        let permits = if escalated {
-            pick(rules, &findings.permits)
-        } else {
-            Vec::new()
-        };
+        let permits = if escalated { pick(rules, &findings.permits) } else { Vec::new() };
         for rule in decided.iter().chain(&permits) {
-            obligations.extend(
-                rule.annotations
-                    .obligations
-                    .iter()
-                    .map(|obligation| obligation.as_str()),
-            );
+            obligations.extend(rule.annotations.obligations.iter().map(|obligation| obligation.as_str()));
         }
     }
-    let severity = escalated.then(|| {
-        decided
-            .iter()
-            .filter_map(|rule| rule.annotations.severity)
-            .max()
-            .unwrap_or(DEFAULT_SEVERITY)
-    });
+    let severity = escalated
+        .then(|| decided.iter().filter_map(|rule| rule.annotations.severity).max().unwrap_or(DEFAULT_SEVERITY));
     Verdict {
         outcome,
         reason,
@@ -107,79 +93,46 @@ pub(crate) fn verdict(rules: &[Rule], mode: Mode, facts: &Facts, findings: &Find
     }
 }
 
-fn outcome(
-    rules: &[Rule],
-    mode: Mode,
-    facts: &Facts,
-    findings: &Findings,
-    decided: &[&Rule],
-) -> (Outcome, ReasonCode) {
+fn outcome(rules: &[Rule], mode: Mode, facts: &Facts, findings: &Findings, decided: &[&Rule]) -> (Outcome, ReasonCode) {
     if findings.unpresentable.is_some() || !findings.errors.is_empty() {
         return (Outcome::Deny, ReasonCode::PolicyError);
     }
     if !findings.forbids.is_empty() {
-        return (
-            Outcome::Deny,
-            annotated_reason(decided).unwrap_or(ReasonCode::Forbidden),
-        );
+        return (Outcome::Deny, annotated_reason(decided).unwrap_or(ReasonCode::Forbidden));
     }
     if !findings.allowed(mode) {
         return (Outcome::Deny, ReasonCode::NoMatchingPermit);
     }
     if !findings.oversight.is_empty() {
-        return (
-            Outcome::Escalate,
-            annotated_reason(decided).unwrap_or(ReasonCode::OversightRequired),
-        );
+        return (Outcome::Escalate, annotated_reason(decided).unwrap_or(ReasonCode::OversightRequired));
     }
     if mode == Mode::Paranoid && !is_low_risk(facts, &pick(rules, &findings.permits)) {
         return (Outcome::Escalate, ReasonCode::NotExplicitlyLowRisk);
     }
-    let reason = if findings.permits.is_empty() {
-        ReasonCode::NotForbidden
-    } else {
-        ReasonCode::Permitted
-    };
+    let reason = if findings.permits.is_empty() { ReasonCode::NotForbidden } else { ReasonCode::Permitted };
     (Outcome::Permit, reason)
 }
 
 fn annotated_reason(decided: &[&Rule]) -> Option<ReasonCode> {
     decided
         .iter()
-        .filter_map(|rule| {
-            rule.annotations
-                .reason
-                .map(|reason| (Reverse(rule.annotations.severity), reason))
-        })
+        .filter_map(|rule| rule.annotations.reason.map(|reason| (Reverse(rule.annotations.severity), reason)))
         .min_by_key(|(severity, reason)| (*severity, reason.number()))
         .map(|(_, reason)| reason)
 }
 
 fn is_low_risk(facts: &Facts, permits: &[&Rule]) -> bool {
-    let stated = facts.risk_class == RiskClass::Minimal
-        && facts
-            .risk_score
-            .is_some_and(|score| score < LOW_RISK_SCORE_BELOW);
-    stated
-        || permits
-            .iter()
-            .any(|rule| rule.part == Part::Permit && rule.annotations.low_risk)
+    let stated =
+        facts.risk_class == RiskClass::Minimal && facts.risk_score.is_some_and(|score| score < LOW_RISK_SCORE_BELOW);
+    stated || permits.iter().any(|rule| rule.part == Part::Permit && rule.annotations.low_risk)
 }
 
 fn pick<'a>(rules: &'a [Rule], positions: &[u32]) -> Vec<&'a Rule> {
-    positions
-        .iter()
-        .filter_map(|position| rules.get(usize::try_from(*position).ok()?))
-        .collect()
+    positions.iter().filter_map(|position| rules.get(usize::try_from(*position).ok()?)).collect()
 }
 
 /// One or two sentences. Names policies and kinds of facts, never values.
-fn explanation(
-    outcome: Outcome,
-    reason: ReasonCode,
-    policies: &[String],
-    findings: &Findings,
-) -> String {
+fn explanation(outcome: Outcome, reason: ReasonCode, policies: &[String], findings: &Findings) -> String {
     let word = match outcome {
         Outcome::Deny => "Denied",
         Outcome::Permit => "Permitted",
@@ -192,11 +145,7 @@ fn explanation(
         text.push(')');
     }
     if let Some((first, rest)) = policies.split_first() {
-        text.push_str(if rest.is_empty() {
-            ". Policy: "
-        } else {
-            ". Policies: "
-        });
+        text.push_str(if rest.is_empty() { ". Policy: " } else { ". Policies: " });
         text.push_str(first);
         for id in rest {
             text.push_str(", ");

@@ -82,11 +82,7 @@ impl Index {
         for (position, rule) in (0u32..).zip(bundle.policies()) {
             let lifted = lift(&rule.cedar);
             // Through its syntax tree a policy loses its source positions, which Cedar copies into every value.
-            let bare = rule
-                .cedar
-                .to_pst()
-                .and_then(Policy::from_pst)
-                .unwrap_or_else(|_| rule.cedar.clone());
+            let bare = rule.cedar.to_pst().and_then(Policy::from_pst).unwrap_or_else(|_| rule.cedar.clone());
             compiled.push(bare.new_id(PolicyId::new(position.to_string())));
             for action in actions(bundle, &lifted) {
                 for tenant in tenants(&lifted) {
@@ -109,20 +105,11 @@ impl Index {
         index
     }
 
-    fn add(
-        &mut self,
-        (tenant, action, part, guards): Key,
-        needs: Needs,
-        members: Vec<u32>,
-        compiled: &[Policy],
-    ) {
+    fn add(&mut self, (tenant, action, part, guards): Key, needs: Needs, members: Vec<u32>, compiled: &[Policy]) {
         let Ok(number) = u32::try_from(self.buckets.len()) else {
             return;
         };
-        let own = members
-            .iter()
-            .filter_map(|position| compiled.get(usize::try_from(*position).ok()?))
-            .cloned();
+        let own = members.iter().filter_map(|position| compiled.get(usize::try_from(*position).ok()?)).cloned();
         // Ids are positions and so unique, which is all that from_policies asks for.
         let set = CedarSet::from_policies(own).unwrap_or_default();
         let any_action = action.is_none();
@@ -135,14 +122,7 @@ impl Index {
             Some(action) => actions.named.entry(action).or_default(),
         };
         list.file(number, &guards);
-        self.buckets.push(Bucket {
-            part,
-            guards: guards.into_iter().collect(),
-            needs,
-            set,
-            members,
-            any_action,
-        });
+        self.buckets.push(Bucket { part, guards: guards.into_iter().collect(), needs, set, members, any_action });
     }
 
     /// All buckets.
@@ -192,10 +172,9 @@ impl Index {
     fn holds(&self, test: &Test, query: &Query<'_>) -> bool {
         let classes = &query.facts.data_classes;
         match test {
-            Test::Role(any) if self.planted == Some(Planted::IgnoresCase) => query
-                .roles
-                .iter()
-                .any(|role| any.iter().any(|known| known.eq_ignore_ascii_case(role))),
+            Test::Role(any) if self.planted == Some(Planted::IgnoresCase) => {
+                query.roles.iter().any(|role| any.iter().any(|known| known.eq_ignore_ascii_case(role)))
+            }
             Test::Role(any) => query.roles.iter().any(|role| any.contains(*role)),
             Test::Tenant(any) => any.contains(&query.facts.tenant),
             Test::Kind(kind) => query.facts.actor.kind == *kind,
@@ -210,23 +189,14 @@ impl Index {
 
     /// Whether a bundle with this action for this kind of actor declares it.
     pub fn declares(bundle: &Bundle, action: &str, kind: ActorKind) -> bool {
-        bundle
-            .vocabulary()
-            .actions
-            .get(action)
-            .is_some_and(|action| action.kinds.contains(&kind))
+        bundle.vocabulary().actions.get(action).is_some_and(|action| action.kinds.contains(&kind))
     }
 }
 
 impl List {
     /// Files a bucket under the one guard that leaves the fewest requests, if a name can find it.
     fn file(&mut self, number: u32, guards: &BTreeSet<Guard>) {
-        let positive = || {
-            guards
-                .iter()
-                .filter(|guard| !guard.negated)
-                .map(|guard| &guard.test)
-        };
+        let positive = || guards.iter().filter(|guard| !guard.negated).map(|guard| &guard.test);
         let roles = positive().find_map(|test| match test {
             Test::Role(any) => Some(any.iter().collect::<Vec<_>>()),
             _ => None,

@@ -10,8 +10,8 @@ use std::collections::BTreeSet;
 
 use cedar_policy::Policy;
 use cedar_policy::pst::{
-    ActionConstraint, BinaryOp, Clause, EntityOrSlot, EntityType, EntityUID, Expr, Literal,
-    Policy as Tree, PrincipalConstraint, ResourceConstraint, Template, UnaryOp, Var,
+    ActionConstraint, BinaryOp, Clause, EntityOrSlot, EntityType, EntityUID, Expr, Literal, Policy as Tree,
+    PrincipalConstraint, ResourceConstraint, Template, UnaryOp, Var,
 };
 
 use crate::evaluate::present::Needs;
@@ -55,16 +55,10 @@ pub(crate) struct Lifted {
 /// Reads one policy. A policy whose structure cannot be read is never left out and sees everything.
 pub(crate) fn lift(policy: &Policy) -> Lifted {
     let Ok(Tree::Static(tree)) = policy.to_pst() else {
-        return Lifted {
-            needs: Needs::ALL,
-            ..Lifted::default()
-        };
+        return Lifted { needs: Needs::ALL, ..Lifted::default() };
     };
     let body = tree.body();
-    let mut lifted = Lifted {
-        actions: action_names(&body.action),
-        ..Lifted::default()
-    };
+    let mut lifted = Lifted { actions: action_names(&body.action), ..Lifted::default() };
     scope(body, &mut lifted);
     let mut liftable = true;
     for clause in body.clauses() {
@@ -98,10 +92,7 @@ fn action_names(scope: &ActionConstraint) -> Option<BTreeSet<String>> {
 
 fn scope(body: &Template, lifted: &mut Lifted) {
     let mut positive = |test: Test| {
-        lifted.guards.insert(Guard {
-            test,
-            negated: false,
-        });
+        lifted.guards.insert(Guard { test, negated: false });
     };
     let (kind, parent) = match &body.principal {
         PrincipalConstraint::Any => (None, None),
@@ -120,14 +111,11 @@ fn scope(body: &Template, lifted: &mut Lifted) {
         }
         lifted.needs.add(Needs::PRINCIPAL);
     }
-    if let ResourceConstraint::In(EntityOrSlot::Entity(uid))
-    | ResourceConstraint::IsIn(_, EntityOrSlot::Entity(uid)) = &body.resource
+    if let ResourceConstraint::In(EntityOrSlot::Entity(uid)) | ResourceConstraint::IsIn(_, EntityOrSlot::Entity(uid)) =
+        &body.resource
     {
         if is_type(&uid.ty, "Tenant") {
-            lifted.guards.insert(Guard {
-                test: Test::Tenant(BTreeSet::from([uid.eid.to_string()])),
-                negated: false,
-            });
+            lifted.guards.insert(Guard { test: Test::Tenant(BTreeSet::from([uid.eid.to_string()])), negated: false });
         }
         lifted.needs.add(Needs::RESOURCE);
     }
@@ -136,10 +124,7 @@ fn scope(body: &Template, lifted: &mut Lifted) {
 /// Collects guards from a conjunction; says whether what follows it may be lifted too.
 fn conjuncts(expr: &Expr, negated: bool, guards: &mut BTreeSet<Guard>) -> bool {
     match expr {
-        Expr::UnaryOp {
-            op: UnaryOp::Not,
-            expr,
-        } => conjuncts(expr, !negated, guards),
+        Expr::UnaryOp { op: UnaryOp::Not, expr } => conjuncts(expr, !negated, guards),
         // not (a or b) is not a and not b, evaluated in the same order.
         Expr::BinaryOp { op, left, right }
             if (*op == BinaryOp::And && !negated) || (*op == BinaryOp::Or && negated) =>
@@ -157,11 +142,7 @@ fn conjuncts(expr: &Expr, negated: bool, guards: &mut BTreeSet<Guard>) -> bool {
 
 fn test_of(expr: &Expr) -> Option<Test> {
     match expr {
-        Expr::BinaryOp {
-            op: BinaryOp::Or,
-            left,
-            right,
-        } => match (test_of(left)?, test_of(right)?) {
+        Expr::BinaryOp { op: BinaryOp::Or, left, right } => match (test_of(left)?, test_of(right)?) {
             (Test::Role(mut a), Test::Role(b)) => {
                 a.extend(b);
                 Some(Test::Role(a))
@@ -172,11 +153,7 @@ fn test_of(expr: &Expr) -> Option<Test> {
             }
             _ => None,
         },
-        Expr::BinaryOp {
-            op: BinaryOp::In,
-            left,
-            right,
-        } => {
+        Expr::BinaryOp { op: BinaryOp::In, left, right } => {
             let Expr::Var(var) = left.as_ref() else {
                 return None;
             };
@@ -186,16 +163,9 @@ fn test_of(expr: &Expr) -> Option<Test> {
                 _ => None,
             }
         }
-        Expr::BinaryOp {
-            op: BinaryOp::Eq,
-            left,
-            right,
-        } if is_context(left, "tenant") => {
+        Expr::BinaryOp { op: BinaryOp::Eq, left, right } if is_context(left, "tenant") => {
             let tenant = entities(right)?;
-            tenant
-                .iter()
-                .all(|uid| is_type(&uid.ty, "Tenant"))
-                .then(|| Test::Tenant(names(&tenant)))
+            tenant.iter().all(|uid| is_type(&uid.ty, "Tenant")).then(|| Test::Tenant(names(&tenant)))
         }
         Expr::BinaryOp { op, left, right } if is_context(left, "data_classes") => {
             let classes = class_names(right)?;
@@ -213,11 +183,7 @@ fn test_of(expr: &Expr) -> Option<Test> {
                 _ => None,
             }
         }
-        Expr::Is {
-            expr,
-            entity_type,
-            in_expr: None,
-        } => match expr.as_ref() {
+        Expr::Is { expr, entity_type, in_expr: None } => match expr.as_ref() {
             Expr::Var(Var::Principal) => kind_of(entity_type).map(Test::Kind),
             _ => None,
         },
@@ -240,9 +206,7 @@ fn parent_test(parents: &[EntityUID]) -> Option<Test> {
 
 fn class_names(expr: &Expr) -> Option<BTreeSet<String>> {
     let uids = entities(expr)?;
-    uids.iter()
-        .all(|uid| is_type(&uid.ty, "DataClass"))
-        .then(|| names(&uids))
+    uids.iter().all(|uid| is_type(&uid.ty, "DataClass")).then(|| names(&uids))
 }
 
 fn names(uids: &[EntityUID]) -> BTreeSet<String> {
@@ -287,9 +251,7 @@ fn kind_of(ty: &EntityType) -> Option<ActorKind> {
 fn is_total(expr: &Expr) -> bool {
     match expr {
         Expr::Literal(_) | Expr::Var(_) => true,
-        Expr::UnaryOp { op, expr } => {
-            matches!(op, UnaryOp::Not | UnaryOp::IsEmpty) && is_total(expr)
-        }
+        Expr::UnaryOp { op, expr } => matches!(op, UnaryOp::Not | UnaryOp::IsEmpty) && is_total(expr),
         Expr::BinaryOp { op, left, right } => {
             let total = matches!(
                 op,
@@ -316,11 +278,7 @@ fn is_total(expr: &Expr) -> bool {
         },
         Expr::HasAttr { expr, .. } | Expr::Like { expr, .. } => is_total(expr),
         Expr::Is { expr, in_expr, .. } => is_total(expr) && in_expr.as_deref().is_none_or(is_total),
-        Expr::IfThenElse {
-            cond,
-            then_expr,
-            else_expr,
-        } => is_total(cond) && is_total(then_expr) && is_total(else_expr),
+        Expr::IfThenElse { cond, then_expr, else_expr } => is_total(cond) && is_total(then_expr) && is_total(else_expr),
         Expr::Set(members) => members.iter().all(|member| is_total(member)),
         _ => false,
     }
@@ -367,11 +325,7 @@ fn needs(expr: &Expr, out: &mut Needs) {
                 needs(parent, out);
             }
         }
-        Expr::IfThenElse {
-            cond,
-            then_expr,
-            else_expr,
-        } => {
+        Expr::IfThenElse { cond, then_expr, else_expr } => {
             needs(cond, out);
             needs(then_expr, out);
             needs(else_expr, out);

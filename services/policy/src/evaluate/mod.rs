@@ -54,14 +54,7 @@ impl PolicySet {
     pub(crate) fn build_with(bundle: &Bundle, planted: Option<Planted>) -> PolicySet {
         let index = Index::build(bundle, planted);
         let presenter = Presenter::new(bundle).map_err(|why| why.0);
-        PolicySet {
-            inner: Arc::new(Inner {
-                bundle: bundle.clone(),
-                index,
-                presenter,
-                authorizer: Authorizer::new(),
-            }),
-        }
+        PolicySet { inner: Arc::new(Inner { bundle: bundle.clone(), index, presenter, authorizer: Authorizer::new() }) }
     }
 
     /// Decides. Total: what cannot be evaluated is denied with `policy_error`.
@@ -86,9 +79,7 @@ impl PolicySet {
                 let answer = if own.errors.contains(member) {
                     Err(())
                 } else {
-                    Ok([&own.forbids, &own.permits, &own.oversight]
-                        .iter()
-                        .any(|list| list.contains(member)))
+                    Ok([&own.forbids, &own.permits, &own.oversight].iter().any(|list| list.contains(member)))
                 };
                 satisfied.insert(*member, answer);
             }
@@ -110,11 +101,7 @@ impl PolicySet {
             .collect();
         let count = |oversight: bool| {
             let of = |bucket: &&&Bucket| (bucket.part == Part::Oversight) == oversight;
-            run.considered
-                .iter()
-                .filter(of)
-                .map(|bucket| bucket.members.len())
-                .sum()
+            run.considered.iter().filter(of).map(|bucket| bucket.members.len()).sum()
         };
         let mut facts_seen = needs.names();
         facts_seen.push("action");
@@ -151,9 +138,7 @@ impl PolicySet {
     /// A policy by id, for its approver, time to live and description.
     pub fn policy(&self, id: &str) -> Option<&Rule> {
         let rules = self.rules();
-        let position = rules
-            .binary_search_by(|rule| rule.id.as_str().cmp(id))
-            .ok()?;
+        let position = rules.binary_search_by(|rule| rule.id.as_str().cmp(id)).ok()?;
         rules.get(position)
     }
 
@@ -163,14 +148,8 @@ impl PolicySet {
 
     fn run(&self, facts: &Facts) -> Run<'_> {
         let declared = Index::declares(&self.inner.bundle, &facts.action, facts.actor.kind);
-        let mut run = Run {
-            findings: Findings {
-                declared,
-                ..Findings::default()
-            },
-            considered: Vec::new(),
-            presented: None,
-        };
+        let mut run =
+            Run { findings: Findings { declared, ..Findings::default() }, considered: Vec::new(), presented: None };
         let presenter = match &self.inner.presenter {
             Ok(presenter) => presenter,
             Err(why) => {
@@ -183,18 +162,12 @@ impl PolicySet {
             return run;
         }
         let roles = presenter.roles_of(facts);
-        run.considered = self.inner.index.select(&Query {
-            facts,
-            roles: &roles,
-            declared,
-        });
+        run.considered = self.inner.index.select(&Query { facts, roles: &roles, declared });
         if run.considered.is_empty() {
             return run;
         }
         let mut needs = Needs::default();
-        run.considered
-            .iter()
-            .for_each(|bucket| needs.add(bucket.needs));
+        run.considered.iter().for_each(|bucket| needs.add(bucket.needs));
         let presented = match presenter.present(facts, &roles, needs) {
             Ok(presented) => presented,
             Err(why) => {
@@ -202,19 +175,11 @@ impl PolicySet {
                 return run;
             }
         };
-        for bucket in run
-            .considered
-            .iter()
-            .filter(|bucket| bucket.part != Part::Oversight)
-        {
+        for bucket in run.considered.iter().filter(|bucket| bucket.part != Part::Oversight) {
             self.ask(bucket, &presented, &mut run.findings);
         }
         if run.findings.allowed(self.mode()) {
-            for bucket in run
-                .considered
-                .iter()
-                .filter(|bucket| bucket.part == Part::Oversight)
-            {
+            for bucket in run.considered.iter().filter(|bucket| bucket.part == Part::Oversight) {
                 self.ask(bucket, &presented, &mut run.findings);
             }
         }
@@ -223,18 +188,12 @@ impl PolicySet {
     }
 
     fn ask(&self, bucket: &Bucket, presented: &Presented, findings: &mut Findings) {
-        let response = self.inner.authorizer.is_authorized(
-            &presented.request,
-            &bucket.set,
-            &presented.entities,
-        );
+        let response = self.inner.authorizer.is_authorized(&presented.request, &bucket.set, &presented.entities);
         let position = |id: &PolicyId| AsRef::<str>::as_ref(id).parse::<u32>().ok();
         let diagnostics = response.diagnostics();
-        findings
-            .errors
-            .extend(diagnostics.errors().filter_map(|error| match error {
-                AuthorizationError::PolicyEvaluationError(error) => position(error.policy_id()),
-            }));
+        findings.errors.extend(diagnostics.errors().filter_map(|error| match error {
+            AuthorizationError::PolicyEvaluationError(error) => position(error.policy_id()),
+        }));
         let satisfied = match bucket.part {
             Part::Forbid => &mut findings.forbids,
             Part::Permit => &mut findings.permits,

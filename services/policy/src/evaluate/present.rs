@@ -7,9 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cedar_policy::{
-    Context, Entities, Entity, EntityId, EntityTypeName, EntityUid, Request, RestrictedExpression,
-};
+use cedar_policy::{Context, Entities, Entity, EntityId, EntityTypeName, EntityUid, Request, RestrictedExpression};
 
 use crate::bundle::Bundle;
 use crate::bundle::entities::Closure;
@@ -69,24 +67,14 @@ impl Needs {
         if name == "facts" {
             return Needs::FACTS;
         }
-        ATTRIBUTES
-            .iter()
-            .position(|known| *known == name)
-            .map_or(Needs::ALL, |bit| Needs(1 << bit))
+        ATTRIBUTES.iter().position(|known| *known == name).map_or(Needs::ALL, |bit| Needs(1 << bit))
     }
 
     /// Names of the facts that are looked at, for explanations.
     pub fn names(self) -> Vec<&'static str> {
-        let mut names: Vec<&'static str> = ATTRIBUTES
-            .iter()
-            .filter(|name| self.has(Needs::of_attribute(name)))
-            .copied()
-            .collect();
-        for (need, name) in [
-            (Needs::PRINCIPAL, "actor"),
-            (Needs::RESOURCE, "resource"),
-            (Needs::FACTS, "context"),
-        ] {
+        let mut names: Vec<&'static str> =
+            ATTRIBUTES.iter().filter(|name| self.has(Needs::of_attribute(name))).copied().collect();
+        for (need, name) in [(Needs::PRINCIPAL, "actor"), (Needs::RESOURCE, "resource"), (Needs::FACTS, "context")] {
             if self.has(need) {
                 names.push(name);
             }
@@ -142,23 +130,16 @@ impl Presenter {
         let types = Types::new()?;
         let vocabulary = bundle.vocabulary();
         let hierarchy = bundle.hierarchy();
-        let all = vocabulary
-            .schema
-            .action_entities()
-            .map_err(|error| Unpresentable(error.to_string()))?;
+        let all = vocabulary.schema.action_entities().map_err(|error| Unpresentable(error.to_string()))?;
         let mut actions = BTreeMap::new();
         for name in vocabulary.actions.keys() {
             let uid = uid(&types.action, name);
             let own = all.get(&uid).cloned().into_iter();
-            let entities = Entities::from_entities(own, None)
-                .map_err(|error| Unpresentable(error.to_string()))?;
+            let entities = Entities::from_entities(own, None).map_err(|error| Unpresentable(error.to_string()))?;
             actions.insert(name.clone(), (uid, entities));
         }
         let uids = |ty: &EntityTypeName, names: &BTreeSet<String>| {
-            names
-                .iter()
-                .map(|name| (name.clone(), uid(ty, name)))
-                .collect()
+            names.iter().map(|name| (name.clone(), uid(ty, name))).collect()
         };
         Ok(Presenter {
             role_uids: uids(&types.role, bundle.roles()),
@@ -169,11 +150,7 @@ impl Presenter {
             data_classes: hierarchy.data_classes.clone(),
             tools: hierarchy.tools.clone(),
             declared_classes: bundle.data_classes().clone(),
-            hierarchy: hierarchy
-                .entities
-                .iter()
-                .flat_map(|entities| entities.iter().cloned())
-                .collect(),
+            hierarchy: hierarchy.entities.iter().flat_map(|entities| entities.iter().cloned()).collect(),
             facts: vocabulary.facts.clone(),
         })
     }
@@ -183,13 +160,7 @@ impl Presenter {
         let mut roles: Vec<&str> = Vec::with_capacity(facts.actor.roles.len() + 4);
         for role in &facts.actor.roles {
             roles.push(role);
-            roles.extend(
-                self.roles
-                    .get(role)
-                    .into_iter()
-                    .flatten()
-                    .map(String::as_str),
-            );
+            roles.extend(self.roles.get(role).into_iter().flatten().map(String::as_str));
         }
         roles.sort_unstable();
         roles.dedup();
@@ -217,36 +188,21 @@ impl Presenter {
     }
 
     /// Builds what `needs` asks for. `roles` are those of [`Presenter::roles_of`].
-    pub fn present(
-        &self,
-        facts: &Facts,
-        roles: &[&str],
-        needs: Needs,
-    ) -> Result<Presented, Unpresentable> {
+    pub fn present(&self, facts: &Facts, roles: &[&str], needs: Needs) -> Result<Presented, Unpresentable> {
         // Cedar's own messages may hold values of the request, and explanations must not.
         let failed = || Unpresentable("the facts cannot be presented to the policies".to_owned());
-        let principal_type = self
-            .types
-            .actors
-            .get(&facts.actor.kind)
-            .ok_or_else(failed)?;
+        let principal_type = self.types.actors.get(&facts.actor.kind).ok_or_else(failed)?;
         let principal = uid(principal_type, &facts.actor.id);
         let resource = uid(&self.types.resource, &resource_id(facts));
         let (action, base) = match self.actions.get(&facts.action) {
             Some((action, entities)) => (action.clone(), entities.clone()),
             None => (uid(&self.types.action, &facts.action), Entities::empty()),
         };
-        let entities = self
-            .entities(facts, roles, needs, (&principal, &resource))
-            .map_err(|_| failed())?;
-        let entities = if entities.is_empty() {
-            base
-        } else {
-            base.add_entities(entities, None).map_err(|_| failed())?
-        };
+        let entities = self.entities(facts, roles, needs, (&principal, &resource)).map_err(|_| failed())?;
+        let entities =
+            if entities.is_empty() { base } else { base.add_entities(entities, None).map_err(|_| failed())? };
         let context = Context::from_pairs(self.context(facts, needs)?).map_err(|_| failed())?;
-        let request =
-            Request::new(principal, action, resource, context, None).map_err(|_| failed())?;
+        let request = Request::new(principal, action, resource, context, None).map_err(|_| failed())?;
         Ok(Presented { request, entities })
     }
 
@@ -261,57 +217,30 @@ impl Presenter {
         if needs.has(Needs::PRINCIPAL) {
             let parents = roles
                 .iter()
-                .map(|role| {
-                    self.role_uids
-                        .get(*role)
-                        .cloned()
-                        .unwrap_or_else(|| uid(&self.types.role, role))
-                })
+                .map(|role| self.role_uids.get(*role).cloned().unwrap_or_else(|| uid(&self.types.role, role)))
                 .chain(std::iter::once(uid(&self.types.tenant, &facts.tenant)));
             out.push(Entity::new_with_tags(principal.clone(), [], parents, [])?);
         }
         if needs.has(Needs::RESOURCE) {
-            let (kind, id) = facts
-                .resource
-                .as_ref()
-                .map_or(("", ""), |r| (r.kind.as_str(), r.id.as_str()));
+            let (kind, id) = facts.resource.as_ref().map_or(("", ""), |r| (r.kind.as_str(), r.id.as_str()));
             let attributes = [("kind".to_owned(), text(kind)), ("id".to_owned(), text(id))];
             let tenant = uid(&self.types.tenant, &facts.tenant);
-            out.push(Entity::new_with_tags(
-                resource.clone(),
-                attributes,
-                [tenant],
-                [],
-            )?);
+            out.push(Entity::new_with_tags(resource.clone(), attributes, [tenant], [])?);
         }
         if let (Some(tool), true) = (&facts.tool, needs.has(Needs::of_attribute("tool")))
             && !needs.has(Needs::HIERARCHY)
             && let Some(groups) = self.tools.get(tool)
         {
             let parents = groups.iter().map(|group| uid(&self.types.tool, group));
-            out.push(Entity::new_with_tags(
-                uid(&self.types.tool, tool),
-                [],
-                parents,
-                [],
-            )?);
+            out.push(Entity::new_with_tags(uid(&self.types.tool, tool), [], parents, [])?);
         }
         if needs.has(Needs::HIERARCHY) {
-            out.extend(
-                self.hierarchy
-                    .iter()
-                    .filter(|entity| entity.uid().type_name() != &self.types.action)
-                    .cloned(),
-            );
+            out.extend(self.hierarchy.iter().filter(|entity| entity.uid().type_name() != &self.types.action).cloned());
         }
         Ok(out)
     }
 
-    fn context(
-        &self,
-        facts: &Facts,
-        needs: Needs,
-    ) -> Result<Vec<(String, RestrictedExpression)>, Unpresentable> {
+    fn context(&self, facts: &Facts, needs: Needs) -> Result<Vec<(String, RestrictedExpression)>, Unpresentable> {
         let mut out = Vec::with_capacity(usize::try_from(needs.0.count_ones()).unwrap_or(0));
         for (bit, name) in ATTRIBUTES.into_iter().enumerate() {
             if needs.has(Needs(1 << bit))
@@ -321,73 +250,45 @@ impl Presenter {
             }
         }
         if needs.has(Needs::FACTS) {
-            let fields = self.facts.keys().filter_map(|name| {
-                facts
-                    .context
-                    .get(name)
-                    .map(|value| (name.clone(), context_value(value)))
-            });
+            let fields = self
+                .facts
+                .keys()
+                .filter_map(|name| facts.context.get(name).map(|value| (name.clone(), context_value(value))));
             let record = record(fields)?;
             out.push(("facts".to_owned(), record));
         }
         Ok(out)
     }
 
-    fn attribute(
-        &self,
-        name: &str,
-        facts: &Facts,
-    ) -> Result<Option<RestrictedExpression>, Unpresentable> {
+    fn attribute(&self, name: &str, facts: &Facts) -> Result<Option<RestrictedExpression>, Unpresentable> {
         let long = |value: u8| RestrictedExpression::new_long(i64::from(value));
         let flag = RestrictedExpression::new_bool;
-        let entity =
-            |ty: &EntityTypeName, id: &str| RestrictedExpression::new_entity_uid(uid(ty, id));
+        let entity = |ty: &EntityTypeName, id: &str| RestrictedExpression::new_entity_uid(uid(ty, id));
         Ok(match name {
             "tenant" => Some(entity(&self.types.tenant, &facts.tenant)),
             "data_classes" => Some(self.classes(facts.data_classes.iter().map(String::as_str))),
             "data_class_groups" => {
-                let mut all: BTreeSet<&str> =
-                    facts.data_classes.iter().map(String::as_str).collect();
+                let mut all: BTreeSet<&str> = facts.data_classes.iter().map(String::as_str).collect();
                 for class in &facts.data_classes {
-                    all.extend(
-                        self.data_classes
-                            .get(class)
-                            .into_iter()
-                            .flatten()
-                            .map(String::as_str),
-                    );
+                    all.extend(self.data_classes.get(class).into_iter().flatten().map(String::as_str));
                 }
                 Some(self.classes(all.into_iter()))
             }
             "data_classes_present" => Some(flag(!facts.data_classes.is_empty())),
-            "data_classes_declared" => {
-                Some(flag(facts.data_classes.is_subset(&self.declared_classes)))
-            }
+            "data_classes_declared" => Some(flag(facts.data_classes.is_subset(&self.declared_classes))),
             "practice" => facts.practice.as_deref().map(text),
-            "risk_class" => Some(entity(
-                &self.types.risk_class,
-                risk_class_name(facts.risk_class),
-            )),
+            "risk_class" => Some(entity(&self.types.risk_class, risk_class_name(facts.risk_class))),
             "risk_class_known" => Some(flag(facts.risk_class != RiskClass::Unknown)),
             "risk_score" => facts.risk_score.map(long),
             "confidence_percent" => facts.confidence_percent.map(long),
             "amount" => facts.amount.as_ref().map(money).transpose()?,
             "purpose" => facts.purpose.as_deref().map(text),
-            "legal_basis" => facts
-                .legal_basis
-                .map(|basis| entity(&self.types.legal_basis, legal_basis_name(basis))),
+            "legal_basis" => facts.legal_basis.map(|basis| entity(&self.types.legal_basis, legal_basis_name(basis))),
             "approved" => Some(flag(facts.approved)),
             "subject_count" => Some(long(facts.subject_count)),
             "delegation_depth" => Some(long(facts.actor.delegation_depth)),
-            "model" => facts
-                .actor
-                .model
-                .as_deref()
-                .map(|model| entity(&self.types.model, model)),
-            "tool" => facts
-                .tool
-                .as_deref()
-                .map(|tool| entity(&self.types.tool, tool)),
+            "model" => facts.actor.model.as_deref().map(|model| entity(&self.types.model, model)),
+            "tool" => facts.tool.as_deref().map(|tool| entity(&self.types.tool, tool)),
             "recorded_at_us" => Some(RestrictedExpression::new_long(facts.recorded_at_us)),
             _ => None,
         })
@@ -395,11 +296,7 @@ impl Presenter {
 
     fn classes<'a>(&self, names: impl Iterator<Item = &'a str>) -> RestrictedExpression {
         RestrictedExpression::new_set(names.map(|name| {
-            let class = self
-                .class_uids
-                .get(name)
-                .cloned()
-                .unwrap_or_else(|| uid(&self.types.data_class, name));
+            let class = self.class_uids.get(name).cloned().unwrap_or_else(|| uid(&self.types.data_class, name));
             RestrictedExpression::new_entity_uid(class)
         }))
     }
@@ -407,10 +304,7 @@ impl Presenter {
 
 impl Types {
     fn new() -> Result<Types, Unpresentable> {
-        let ty = |name: &str| {
-            name.parse::<EntityTypeName>()
-                .map_err(|error| Unpresentable(error.to_string()))
-        };
+        let ty = |name: &str| name.parse::<EntityTypeName>().map_err(|error| Unpresentable(error.to_string()));
         let mut actors = BTreeMap::new();
         for kind in ACTOR_KINDS {
             actors.insert(kind, ty(actor_type(kind))?);
@@ -438,23 +332,15 @@ fn text(value: &str) -> RestrictedExpression {
     RestrictedExpression::new_string(value.to_owned())
 }
 
-fn record(
-    fields: impl Iterator<Item = (String, RestrictedExpression)>,
-) -> Result<RestrictedExpression, Unpresentable> {
+fn record(fields: impl Iterator<Item = (String, RestrictedExpression)>) -> Result<RestrictedExpression, Unpresentable> {
     RestrictedExpression::new_record(fields).map_err(|error| Unpresentable(error.to_string()))
 }
 
 fn money(amount: &Amount) -> Result<RestrictedExpression, Unpresentable> {
     let currency = String::from_utf8_lossy(&amount.currency).into_owned();
     let fields = [
-        (
-            "minor_units".to_owned(),
-            RestrictedExpression::new_long(amount.minor_units),
-        ),
-        (
-            "currency".to_owned(),
-            RestrictedExpression::new_string(currency),
-        ),
+        ("minor_units".to_owned(), RestrictedExpression::new_long(amount.minor_units)),
+        ("currency".to_owned(), RestrictedExpression::new_string(currency)),
     ];
     record(fields.into_iter())
 }
@@ -464,9 +350,7 @@ fn context_value(value: &ContextValue) -> RestrictedExpression {
         ContextValue::Long(value) => RestrictedExpression::new_long(*value),
         ContextValue::Bool(value) => RestrictedExpression::new_bool(*value),
         ContextValue::Text(value) => text(value),
-        ContextValue::Set(values) => {
-            RestrictedExpression::new_set(values.iter().map(|value| text(value)))
-        }
+        ContextValue::Set(values) => RestrictedExpression::new_set(values.iter().map(|value| text(value))),
     }
 }
 
@@ -475,11 +359,7 @@ fn resource_id(facts: &Facts) -> String {
     match &facts.resource {
         None => String::new(),
         Some(resource) if resource.kind.contains(['%', '/']) => {
-            format!(
-                "{}/{}",
-                resource.kind.replace('%', "%25").replace('/', "%2F"),
-                resource.id
-            )
+            format!("{}/{}", resource.kind.replace('%', "%25").replace('/', "%2F"), resource.id)
         }
         Some(resource) => format!("{}/{}", resource.kind, resource.id),
     }

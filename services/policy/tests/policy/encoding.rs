@@ -10,12 +10,7 @@ use crate::support::small;
 const GOOD: &str = "@id(\"looks\")\npermit (principal, action, resource);\n";
 
 fn source(files: &[(&str, &[u8])]) -> BundleSource {
-    BundleSource {
-        files: files
-            .iter()
-            .map(|(path, bytes)| ((*path).to_owned(), bytes.to_vec()))
-            .collect(),
-    }
+    BundleSource { files: files.iter().map(|(path, bytes)| ((*path).to_owned(), bytes.to_vec())).collect() }
 }
 
 /// Computed with Python's `hashlib.sha3_256` over a tag and parts packed with `struct`.
@@ -26,11 +21,7 @@ fn hashes_are_frozen() {
         assert_eq!(hex::encode(source.encode().unwrap()), encoded);
         assert_eq!(source.hash().unwrap().to_string(), hash);
     };
-    check(
-        &[],
-        "",
-        "1da2c4c750e1fbd70f0fb8ede33269b1ca14965f83861c993ec300ae458f6d97",
-    );
+    check(&[], "", "1da2c4c750e1fbd70f0fb8ede33269b1ca14965f83861c993ec300ae458f6d97");
     check(
         &[("b/c", b""), ("a.txt", b"hello\n")],
         "0005612e747874000000000000000668656c6c6f0a0003622f630000000000000000",
@@ -42,10 +33,7 @@ fn hashes_are_frozen() {
 fn a_bundle_survives_the_log() {
     let bundle = Bundle::parse(&small("strict", GOOD)).unwrap();
     let back = Bundle::parse(&Bundle::decode(&bundle.encode()).unwrap()).unwrap();
-    assert_eq!(
-        (bundle.hash(), bundle.encode()),
-        (back.hash(), back.encode())
-    );
+    assert_eq!((bundle.hash(), bundle.encode()), (back.hash(), back.encode()));
     assert_eq!(bundle.compile().hash(), bundle.hash());
     let other = Bundle::parse(&small("strict", &GOOD.replace("looks", "sees"))).unwrap();
     assert_ne!(bundle.hash(), other.hash());
@@ -56,23 +44,14 @@ fn only_canonical_bytes_are_decoded() {
     let good = source(&[("a", b"1"), ("b", b"2")]).encode().unwrap();
     let whole = 12;
     for cut in (0..good.len()).filter(|cut| *cut != 0 && *cut != whole) {
-        assert!(
-            matches!(Bundle::decode(&good[..cut]), Err(Error::Truncated { .. })),
-            "cut at {cut}"
-        );
+        assert!(matches!(Bundle::decode(&good[..cut]), Err(Error::Truncated { .. })), "cut at {cut}");
     }
     let swapped = [&good[whole..], &good[..whole]].concat();
     assert_eq!(Bundle::decode(&swapped), Err(Error::Order { at: 12 }));
     let twice = [&good[..whole], &good[..whole]].concat();
     assert_eq!(Bundle::decode(&twice), Err(Error::Order { at: 12 }));
-    assert_eq!(
-        Bundle::decode(b"\x00\x01\xff\0\0\0\0\0\0\0\0"),
-        Err(Error::Path { at: 0 })
-    );
-    assert!(matches!(
-        Bundle::decode(b"\x00\x01a\xff\xff\xff\xff\xff\xff\xff\xff"),
-        Err(Error::Truncated { .. })
-    ));
+    assert_eq!(Bundle::decode(b"\x00\x01\xff\0\0\0\0\0\0\0\0"), Err(Error::Path { at: 0 }));
+    assert!(matches!(Bundle::decode(b"\x00\x01a\xff\xff\xff\xff\xff\xff\xff\xff"), Err(Error::Truncated { .. })));
 }
 
 proptest! {
@@ -106,10 +85,6 @@ fn a_map_of_files_is_ordered_by_bytes() {
         .collect();
     let encoded = BundleSource { files }.encode().unwrap();
     let order: Vec<u8> = vec![b'B', b'-', b'/'];
-    let found: Vec<u8> = encoded
-        .iter()
-        .copied()
-        .filter(|byte| order.contains(byte))
-        .collect();
+    let found: Vec<u8> = encoded.iter().copied().filter(|byte| order.contains(byte)).collect();
     assert_eq!(found, order);
 }

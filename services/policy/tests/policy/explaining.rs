@@ -19,27 +19,14 @@ when { context.facts has score && context.facts.score * 2 > 5 };
 fn every_policy_is_traced() {
     let set = Bundle::parse(&small("strict", POLICIES)).unwrap().compile();
     let mut given = facts();
-    given.amount = Some(Amount {
-        minor_units: 5,
-        currency: *b"EUR",
-    });
-    given
-        .context
-        .insert("score".to_owned(), ContextValue::Long(1));
+    given.amount = Some(Amount { minor_units: 5, currency: *b"EUR" });
+    given.context.insert("score".to_owned(), ContextValue::Long(1));
     let explanation = set.explain(&given);
     assert_eq!(explanation.verdict, set.evaluate(&given));
     let traces: Vec<(&str, Part, bool, Option<bool>, bool)> = explanation
         .policies
         .iter()
-        .map(|t| {
-            (
-                t.id.as_str(),
-                t.part,
-                t.considered,
-                t.satisfied,
-                t.determining,
-            )
-        })
+        .map(|t| (t.id.as_str(), t.part, t.considered, t.satisfied, t.determining))
         .collect();
     assert_eq!(
         traces,
@@ -51,27 +38,11 @@ fn every_policy_is_traced() {
             ("touchers", Part::Permit, false, None, false),
         ]
     );
-    assert_eq!(
-        (
-            explanation.policies_total,
-            explanation.first_stratum,
-            explanation.oversight_stratum
-        ),
-        (5, 2, 1)
-    );
-    assert_eq!(
-        explanation.facts_seen,
-        ["action", "amount", "context", "resource"]
-    );
-    given
-        .context
-        .insert("score".to_owned(), ContextValue::Long(i64::MAX));
+    assert_eq!((explanation.policies_total, explanation.first_stratum, explanation.oversight_stratum), (5, 2, 1));
+    assert_eq!(explanation.facts_seen, ["action", "amount", "context", "resource"]);
+    given.context.insert("score".to_owned(), ContextValue::Long(i64::MAX));
     let failed = set.explain(&given);
-    assert!(
-        failed.policies[2].failed
-            && failed.policies[2].determining
-            && failed.policies[2].satisfied.is_none()
-    );
+    assert!(failed.policies[2].failed && failed.policies[2].determining && failed.policies[2].satisfied.is_none());
 }
 
 #[test]
@@ -86,14 +57,10 @@ fn explanations_hold_no_values() {
     given.purpose = Some("canary-purpose".to_owned());
     given.practice = Some("canary-practice".to_owned());
     given.data_classes.insert("canary-class".to_owned());
-    given.resource = Some(Resource {
-        kind: "canary-kind".to_owned(),
-        id: "canary-id".to_owned(),
-    });
-    for (name, value) in [
-        ("score", ContextValue::Text("canary-score".to_owned())),
-        ("canary-fact", ContextValue::Long(7)),
-    ] {
+    given.resource = Some(Resource { kind: "canary-kind".to_owned(), id: "canary-id".to_owned() });
+    for (name, value) in
+        [("score", ContextValue::Text("canary-score".to_owned())), ("canary-fact", ContextValue::Long(7))]
+    {
         for action in ["look", "touch", "canary-action"] {
             let mut given = given.clone();
             given.action = action.to_owned();
@@ -112,12 +79,7 @@ fn an_undeclared_action_is_said_to_be_undeclared() {
     let explanation = set.explain(&given);
     assert!(!explanation.action_declared);
     assert_eq!(explanation.verdict.outcome, Outcome::Deny);
-    assert!(
-        explanation
-            .verdict
-            .explanation
-            .contains("does not declare the action")
-    );
+    assert!(explanation.verdict.explanation.contains("does not declare the action"));
 }
 
 #[test]

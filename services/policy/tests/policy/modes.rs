@@ -22,21 +22,14 @@ when { context.facts has score && context.facts.score + 1 > 10 } unless { contex
 "#;
 
 /// Outcome and reason in strict, permissive and paranoid mode, and the determining policies in strict mode.
-type Row = (
-    &'static str,
-    fn(&mut Facts),
-    [(Outcome, ReasonCode); 3],
-    &'static [&'static str],
-);
+type Row = (&'static str, fn(&mut Facts), [(Outcome, ReasonCode); 3], &'static [&'static str]);
 
 fn role(facts: &mut Facts, role: &str) {
     facts.actor.roles.insert(role.to_owned());
 }
 
 fn score(facts: &mut Facts, score: i64) {
-    facts
-        .context
-        .insert("score".to_owned(), ContextValue::Long(score));
+    facts.context.insert("score".to_owned(), ContextValue::Long(score));
 }
 
 const TABLE: &[Row] = {
@@ -50,12 +43,7 @@ const TABLE: &[Row] = {
     const ASK: (Outcome, ReasonCode) = (Escalate, R::OversightRequired);
     &[
         ("no policy speaks", |_| {}, [NONE, FREE, NONE], &[]),
-        (
-            "a permit",
-            |f| role(f, "clerk"),
-            [PERMIT, PERMIT, RISKY],
-            &["clerks-look"],
-        ),
+        ("a permit", |f| role(f, "clerk"), [PERMIT, PERMIT, RISKY], &["clerks-look"]),
         (
             "a permit and stated low risk",
             |f| {
@@ -145,12 +133,7 @@ const TABLE: &[Row] = {
             [ASK; 3],
             &["ask-about-scores"],
         ),
-        (
-            "oversight of what is not allowed",
-            |f| score(f, 10),
-            [NONE, ASK, NONE],
-            &[],
-        ),
+        ("oversight of what is not allowed", |f| score(f, 10), [NONE, ASK, NONE], &[]),
         (
             "oversight of what is forbidden",
             |f| {
@@ -169,18 +152,12 @@ const TABLE: &[Row] = {
             [ERROR; 3],
             &["ask-about-scores"],
         ),
-        (
-            "an overflow where nothing is allowed",
-            |f| score(f, i64::MAX),
-            [NONE, ERROR, NONE],
-            &[],
-        ),
+        ("an overflow where nothing is allowed", |f| score(f, i64::MAX), [NONE, ERROR, NONE], &[]),
         (
             "a fact of another type",
             |f| {
                 role(f, "lead");
-                f.context
-                    .insert("score".to_owned(), ContextValue::Bool(true));
+                f.context.insert("score".to_owned(), ContextValue::Bool(true));
             },
             [ERROR; 3],
             &[],
@@ -189,8 +166,7 @@ const TABLE: &[Row] = {
             "a fact that nobody declared is not seen",
             |f| {
                 role(f, "lead");
-                f.context
-                    .insert("shoe-size".to_owned(), ContextValue::Long(43));
+                f.context.insert("shoe-size".to_owned(), ContextValue::Long(43));
             },
             [PERMIT; 3],
             &["clerks-look", "leads-are-safe"],
@@ -228,24 +204,15 @@ const TABLE: &[Row] = {
 
 #[test]
 fn modes_and_strata_decide_as_documented() {
-    let sets = ["strict", "permissive", "paranoid"]
-        .map(|mode| Bundle::parse(&small(mode, POLICIES)).unwrap().compile());
+    let sets =
+        ["strict", "permissive", "paranoid"].map(|mode| Bundle::parse(&small(mode, POLICIES)).unwrap().compile());
     for (name, change, expected, policies) in TABLE {
         let mut given = facts();
         change(&mut given);
         for (set, expected) in sets.iter().zip(expected) {
             let verdict = set.evaluate(&given);
-            assert_eq!(
-                (verdict.outcome, verdict.reason),
-                *expected,
-                "{name}, {:?}: {verdict:?}",
-                set.mode()
-            );
-            assert_eq!(
-                verdict.severity.is_some(),
-                verdict.outcome == Outcome::Escalate,
-                "{name}"
-            );
+            assert_eq!((verdict.outcome, verdict.reason), *expected, "{name}, {:?}: {verdict:?}", set.mode());
+            assert_eq!(verdict.severity.is_some(), verdict.outcome == Outcome::Escalate, "{name}");
             assert_eq!(verdict, set.evaluate(&given), "{name}: twice the same");
         }
         assert_eq!(sets[0].evaluate(&given).policies, *policies, "{name}");
@@ -262,10 +229,7 @@ fn an_escalation_carries_the_obligations_of_both_strata() {
     assert_eq!(verdict.obligations, ["human_review", "log_access"]);
     assert_eq!(verdict.severity, Some(Severity::Medium));
     let annotations = &set.policy("ask-about-scores").unwrap().annotations;
-    assert_eq!(
-        (annotations.approver.as_deref(), annotations.ttl_s),
-        (Some("lead"), Some(300))
-    );
+    assert_eq!((annotations.approver.as_deref(), annotations.ttl_s), (Some("lead"), Some(300)));
     given.data_classes.insert("red".to_owned());
     assert_eq!(set.evaluate(&given).obligations, ["notify_owner"]);
 }

@@ -17,22 +17,14 @@ pub fn read_dir(dir: &Path) -> BundleSource {
     BundleSource { files }
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "tests read the bundles that the project ships"
-)]
+#[expect(clippy::disallowed_methods, reason = "tests read the bundles that the project ships")]
 fn collect(root: &Path, dir: &Path, files: &mut BTreeMap<String, Vec<u8>>) {
     for entry in std::fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
             collect(root, &path, files);
         } else {
-            let name = path
-                .strip_prefix(root)
-                .unwrap()
-                .to_str()
-                .unwrap()
-                .to_owned();
+            let name = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
             files.insert(name, std::fs::read(&path).unwrap());
         }
     }
@@ -66,12 +58,7 @@ pub fn small(mode: &str, policies: &str) -> BundleSource {
         ("entities.json", entities),
         ("tests/all.toml", tests),
     ];
-    BundleSource {
-        files: files
-            .into_iter()
-            .map(|(path, text)| (path.to_owned(), text.as_bytes().to_vec()))
-            .collect(),
-    }
+    BundleSource { files: files.into_iter().map(|(path, text)| (path.to_owned(), text.as_bytes().to_vec())).collect() }
 }
 
 /// Facts of a person who looks at something, for tests to vary.

@@ -10,9 +10,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::value::U32Deserializer;
-use serde::de::{
-    DeserializeSeed, EnumAccess, Error as _, MapAccess, SeqAccess, VariantAccess, Visitor,
-};
+use serde::de::{DeserializeSeed, EnumAccess, Error as _, MapAccess, SeqAccess, VariantAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, forward_to_deserialize_any};
 
 /// The bytes do not fit the type. What exactly is of no use to anyone: it is a defect.
@@ -37,11 +35,7 @@ impl serde::de::Error for Misfit {
 pub(crate) fn decode<'b, T: Deserialize<'b>>(bytes: &'b [u8]) -> Result<T, Misfit> {
     let mut datum = Datum { rest: bytes };
     let value = T::deserialize(&mut datum)?;
-    if datum.rest.is_empty() {
-        Ok(value)
-    } else {
-        Err(Misfit)
-    }
+    if datum.rest.is_empty() { Ok(value) } else { Err(Misfit) }
 }
 
 struct Datum<'b> {
@@ -126,25 +120,15 @@ impl<'b> Deserializer<'b> for &mut Datum<'b> {
     }
 
     fn deserialize_seq<V: Visitor<'b>>(self, visitor: V) -> Result<V::Value, Misfit> {
-        visitor.visit_seq(Blocks {
-            datum: self,
-            left: 0,
-        })
+        visitor.visit_seq(Blocks { datum: self, left: 0 })
     }
 
     fn deserialize_map<V: Visitor<'b>>(self, visitor: V) -> Result<V::Value, Misfit> {
-        visitor.visit_map(Blocks {
-            datum: self,
-            left: 0,
-        })
+        visitor.visit_map(Blocks { datum: self, left: 0 })
     }
 
     /// A fixed type: [`Fixed`] is all that asks for a tuple.
-    fn deserialize_tuple<V: Visitor<'b>>(
-        self,
-        size: usize,
-        visitor: V,
-    ) -> Result<V::Value, Misfit> {
+    fn deserialize_tuple<V: Visitor<'b>>(self, size: usize, visitor: V) -> Result<V::Value, Misfit> {
         visitor.visit_borrowed_bytes(self.take(size)?)
     }
 
@@ -154,10 +138,7 @@ impl<'b> Deserializer<'b> for &mut Datum<'b> {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Misfit> {
-        visitor.visit_seq(Fields {
-            datum: self,
-            left: fields.len(),
-        })
+        visitor.visit_seq(Fields { datum: self, left: fields.len() })
     }
 
     fn deserialize_enum<V: Visitor<'b>>(
@@ -188,10 +169,7 @@ struct Fields<'d, 'b> {
 impl<'b> SeqAccess<'b> for Fields<'_, 'b> {
     type Error = Misfit;
 
-    fn next_element_seed<T: DeserializeSeed<'b>>(
-        &mut self,
-        seed: T,
-    ) -> Result<Option<T::Value>, Misfit> {
+    fn next_element_seed<T: DeserializeSeed<'b>>(&mut self, seed: T) -> Result<Option<T::Value>, Misfit> {
         match self.left.checked_sub(1) {
             None => Ok(None),
             Some(left) => {
@@ -229,30 +207,16 @@ impl Blocks<'_, '_> {
 impl<'b> SeqAccess<'b> for Blocks<'_, 'b> {
     type Error = Misfit;
 
-    fn next_element_seed<T: DeserializeSeed<'b>>(
-        &mut self,
-        seed: T,
-    ) -> Result<Option<T::Value>, Misfit> {
-        if self.next()? {
-            seed.deserialize(&mut *self.datum).map(Some)
-        } else {
-            Ok(None)
-        }
+    fn next_element_seed<T: DeserializeSeed<'b>>(&mut self, seed: T) -> Result<Option<T::Value>, Misfit> {
+        if self.next()? { seed.deserialize(&mut *self.datum).map(Some) } else { Ok(None) }
     }
 }
 
 impl<'b> MapAccess<'b> for Blocks<'_, 'b> {
     type Error = Misfit;
 
-    fn next_key_seed<K: DeserializeSeed<'b>>(
-        &mut self,
-        seed: K,
-    ) -> Result<Option<K::Value>, Misfit> {
-        if self.next()? {
-            seed.deserialize(&mut *self.datum).map(Some)
-        } else {
-            Ok(None)
-        }
+    fn next_key_seed<K: DeserializeSeed<'b>>(&mut self, seed: K) -> Result<Option<K::Value>, Misfit> {
+        if self.next()? { seed.deserialize(&mut *self.datum).map(Some) } else { Ok(None) }
     }
 
     fn next_value_seed<V: DeserializeSeed<'b>>(&mut self, seed: V) -> Result<V::Value, Misfit> {
@@ -271,10 +235,7 @@ impl<'b> EnumAccess<'b> for Branch<'_, 'b> {
 
     fn variant_seed<V: DeserializeSeed<'b>>(self, seed: V) -> Result<(V::Value, Self), Misfit> {
         let index = u32::try_from(self.datum.long()?).map_err(|_| Misfit)?;
-        Ok((
-            seed.deserialize(U32Deserializer::<Misfit>::new(index))?,
-            self,
-        ))
+        Ok((seed.deserialize(U32Deserializer::<Misfit>::new(index))?, self))
     }
 }
 
@@ -293,15 +254,8 @@ impl<'b> VariantAccess<'b> for Branch<'_, 'b> {
         Err(Misfit)
     }
 
-    fn struct_variant<V: Visitor<'b>>(
-        self,
-        fields: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, Misfit> {
-        visitor.visit_seq(Fields {
-            datum: self.datum,
-            left: fields.len(),
-        })
+    fn struct_variant<V: Visitor<'b>>(self, fields: &'static [&'static str], visitor: V) -> Result<V::Value, Misfit> {
+        visitor.visit_seq(Fields { datum: self.datum, left: fields.len() })
     }
 }
 
@@ -351,9 +305,7 @@ impl<const N: usize> Serialize for Fixed<N> {
 
 impl<'de, const N: usize> Deserialize<'de> for Fixed<N> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer
-            .deserialize_tuple(N, Whole)
-            .and_then(|bytes| bytes.try_into().map(Fixed).map_err(D::Error::custom))
+        deserializer.deserialize_tuple(N, Whole).and_then(|bytes| bytes.try_into().map(Fixed).map_err(D::Error::custom))
     }
 }
 
@@ -369,9 +321,7 @@ impl Serialize for Bytes<'_> {
 
 impl<'de: 'a, 'a> Deserialize<'de> for Bytes<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer
-            .deserialize_bytes(Whole)
-            .map(|bytes| Bytes(Cow::Borrowed(bytes)))
+        deserializer.deserialize_bytes(Whole).map(|bytes| Bytes(Cow::Borrowed(bytes)))
     }
 }
 

@@ -12,9 +12,7 @@ pub(crate) fn encode(tree: &Tree, node: NodeId, default: &Json, out: &mut Vec<u8
     match (tree.node(node), default) {
         (Node::Null, Json::Null) => {}
         (Node::Boolean, Json::Bool(value)) => out.push(u8::from(*value)),
-        (Node::Int(_), Json::Number(value)) => {
-            long(i64::from(i32::try_from(value.as_i64()?).ok()?), out)
-        }
+        (Node::Int(_), Json::Number(value)) => long(i64::from(i32::try_from(value.as_i64()?).ok()?), out),
         (Node::Long(_), Json::Number(value)) => long(value.as_i64()?, out),
         (Node::Text, Json::String(text)) => bytes(text.as_bytes(), out),
         (Node::Bytes, Json::String(text)) => bytes(&code_points(text)?, out),
@@ -46,13 +44,7 @@ pub(crate) fn encode(tree: &Tree, node: NodeId, default: &Json, out: &mut Vec<u8
             count_end(values.len(), out);
         }
         (Node::Record { fields, .. }, Json::Object(values)) => {
-            for Field {
-                name,
-                default,
-                node,
-                ..
-            } in fields
-            {
+            for Field { name, default, node, .. } in fields {
                 encode(tree, *node, values.get(name).or(default.as_ref())?, out)?;
             }
         }
@@ -81,9 +73,7 @@ fn bytes(value: &[u8], out: &mut Vec<u8>) {
 
 /// Code points 0 to 255 stand for bytes.
 fn code_points(text: &str) -> Option<Vec<u8>> {
-    text.chars()
-        .map(|c| u8::try_from(u32::from(c)).ok())
-        .collect()
+    text.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect()
 }
 
 /// Appends a zigzag variable-length integer.

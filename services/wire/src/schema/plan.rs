@@ -88,11 +88,7 @@ impl Plan {
         };
         let root = planner.pair(writer.root, reader.root)?;
         let identity = planner.identity(root);
-        Ok(Plan {
-            ops: planner.ops,
-            root,
-            identity,
-        })
+        Ok(Plan { ops: planner.ops, root, identity })
     }
 
     /// The plan of a schema's own data.
@@ -147,46 +143,22 @@ impl<'t> Planner<'t> {
                 }
                 Op::Fixed(*n)
             }
-            (
-                Node::Enum {
-                    names: a, symbols, ..
-                },
-                Node::Enum {
-                    names: b,
-                    symbols: known,
-                    default,
-                },
-            ) => {
+            (Node::Enum { names: a, symbols, .. }, Node::Enum { names: b, symbols: known, default }) => {
                 if !b.take(a) {
                     return self.fault("an enum has another name: give the reader's an alias");
                 }
                 let place = |symbol: &String| known.iter().position(|other| other == symbol);
                 let default = default.as_ref().and_then(place);
-                Op::Enum(
-                    symbols
-                        .iter()
-                        .map(|symbol| place(symbol).or(default))
-                        .collect(),
-                )
+                Op::Enum(symbols.iter().map(|symbol| place(symbol).or(default)).collect())
             }
-            (Node::Array(a), Node::Array(b)) => Op::Array {
-                item: self.at("[]", |planner| planner.pair(*a, *b))?,
-                bytes_min: self.writer.bytes_min(*a),
-            },
+            (Node::Array(a), Node::Array(b)) => {
+                Op::Array { item: self.at("[]", |planner| planner.pair(*a, *b))?, bytes_min: self.writer.bytes_min(*a) }
+            }
             (Node::Map(a), Node::Map(b)) => Op::Map {
                 value: self.at("{}", |planner| planner.pair(*a, *b))?,
                 bytes_min: self.writer.bytes_min(*a).saturating_add(1),
             },
-            (
-                Node::Record {
-                    names: a,
-                    fields: written,
-                },
-                Node::Record {
-                    names: b,
-                    fields: wanted,
-                },
-            ) => {
+            (Node::Record { names: a, fields: written }, Node::Record { names: b, fields: wanted }) => {
                 if !b.take(a) {
                     return self.fault("a record has another name: give the reader's an alias");
                 }
@@ -197,12 +169,7 @@ impl<'t> Planner<'t> {
         self.add(op)
     }
 
-    fn same_unit(
-        &self,
-        writer: Option<&str>,
-        reader: Option<&str>,
-        op: Op,
-    ) -> Result<Op, SchemaFault> {
+    fn same_unit(&self, writer: Option<&str>, reader: Option<&str>, op: Op) -> Result<Op, SchemaFault> {
         match (writer, reader) {
             (Some(a), Some(b)) if a != b => self.fault("the logical types have different units"),
             _ => Ok(op),
@@ -225,23 +192,12 @@ impl<'t> Planner<'t> {
         }
         match fault {
             // A union of which nothing can be read is a mistake, and better told at once.
-            Some(fault)
-                if ops
-                    .iter()
-                    .all(|op| matches!(self.ops.get(*op), Some(Op::NoPlace))) =>
-            {
-                Err(fault)
-            }
+            Some(fault) if ops.iter().all(|op| matches!(self.ops.get(*op), Some(Op::NoPlace))) => Err(fault),
             _ => Ok(Op::Union(ops)),
         }
     }
 
-    fn reader_union(
-        &mut self,
-        writer: NodeId,
-        from: &Node,
-        branches: &[NodeId],
-    ) -> Result<Op, SchemaFault> {
+    fn reader_union(&mut self, writer: NodeId, from: &Node, branches: &[NodeId]) -> Result<Op, SchemaFault> {
         let same = |reader: &Tree, branch: NodeId| match (from, reader.node(branch)) {
             (Node::Fixed { names: a, .. }, Node::Fixed { names: b, .. })
             | (Node::Enum { names: a, .. }, Node::Enum { names: b, .. })
@@ -249,10 +205,8 @@ impl<'t> Planner<'t> {
             (a, b) => std::mem::discriminant(a) == std::mem::discriminant(b),
         };
         let reader = self.reader;
-        let (exact, other): (Vec<_>, Vec<_>) = branches
-            .iter()
-            .enumerate()
-            .partition(|(_, branch)| same(reader, **branch));
+        let (exact, other): (Vec<_>, Vec<_>) =
+            branches.iter().enumerate().partition(|(_, branch)| same(reader, **branch));
         let mut meant = None;
         for (index, branch) in exact.into_iter().chain(other) {
             match self.pair(writer, *branch) {
@@ -282,25 +236,14 @@ impl<'t> Planner<'t> {
         let mut sources = Vec::with_capacity(wanted.len());
         for field in wanted {
             let by_name = written.iter().position(|other| other.name == field.name);
-            let found = by_name.or_else(|| {
-                written
-                    .iter()
-                    .position(|other| field.aliases.contains(&other.name))
-            });
-            let source = self.at(&field.name, |planner| {
-                match found.and_then(|at| Some((at, written.get(at)?))) {
-                    Some((at, other)) => {
-                        Ok(Source::Field(at, planner.pair(other.node, field.node)?))
-                    }
-                    None => planner.default(field).map(Source::Default),
-                }
+            let found = by_name.or_else(|| written.iter().position(|other| field.aliases.contains(&other.name)));
+            let source = self.at(&field.name, |planner| match found.and_then(|at| Some((at, written.get(at)?))) {
+                Some((at, other)) => Ok(Source::Field(at, planner.pair(other.node, field.node)?)),
+                None => planner.default(field).map(Source::Default),
             })?;
             sources.push(source);
         }
-        let passes = written
-            .iter()
-            .map(|field| self.pass(field.node))
-            .collect::<Result<Vec<_>, _>>()?;
+        let passes = written.iter().map(|field| self.pass(field.node)).collect::<Result<Vec<_>, _>>()?;
         let places = sources.iter().filter_map(|source| match source {
             Source::Field(at, _) => Some(*at),
             Source::Default(_) => None,
@@ -313,13 +256,7 @@ impl<'t> Planner<'t> {
             match source {
                 Source::Default(bytes) => steps.push(Step::Default(bytes)),
                 Source::Field(at, op) => {
-                    steps.extend(
-                        passes
-                            .iter()
-                            .take(at)
-                            .skip(next)
-                            .map(|pass| Step::Pass(*pass)),
-                    );
+                    steps.extend(passes.iter().take(at).skip(next).map(|pass| Step::Pass(*pass)));
                     steps.push(Step::Copy(op));
                     next = at + 1;
                 }
@@ -356,26 +293,16 @@ impl<'t> Planner<'t> {
             Node::Text => Op::Text,
             Node::Fixed { size, .. } => Op::Fixed(*size),
             Node::Enum { symbols, .. } => Op::Enum((0..symbols.len()).map(Some).collect()),
-            Node::Array(items) => Op::Array {
-                item: self.pass(*items)?,
-                bytes_min: self.writer.bytes_min(*items),
-            },
-            Node::Map(values) => Op::Map {
-                value: self.pass(*values)?,
-                bytes_min: self.writer.bytes_min(*values).saturating_add(1),
-            },
-            Node::Union(branches) => Op::Union(
-                branches
-                    .iter()
-                    .map(|branch| self.pass(*branch))
-                    .collect::<Result<_, _>>()?,
-            ),
-            Node::Record { fields, .. } => Op::Record(
-                fields
-                    .iter()
-                    .map(|field| self.pass(field.node).map(Step::Pass))
-                    .collect::<Result<_, _>>()?,
-            ),
+            Node::Array(items) => Op::Array { item: self.pass(*items)?, bytes_min: self.writer.bytes_min(*items) },
+            Node::Map(values) => {
+                Op::Map { value: self.pass(*values)?, bytes_min: self.writer.bytes_min(*values).saturating_add(1) }
+            }
+            Node::Union(branches) => {
+                Op::Union(branches.iter().map(|branch| self.pass(*branch)).collect::<Result<_, _>>()?)
+            }
+            Node::Record { fields, .. } => {
+                Op::Record(fields.iter().map(|field| self.pass(field.node).map(Step::Pass)).collect::<Result<_, _>>()?)
+            }
         };
         let id = self.add(op)?;
         self.passes.insert(node, id);
@@ -384,19 +311,13 @@ impl<'t> Planner<'t> {
 
     fn add(&mut self, op: Op) -> Result<OpId, SchemaFault> {
         if self.ops.len() >= 4 * SCHEMA_NODES_MAX {
-            return Err(SchemaFault::TooManyTypes {
-                max: SCHEMA_NODES_MAX,
-            });
+            return Err(SchemaFault::TooManyTypes { max: SCHEMA_NODES_MAX });
         }
         self.ops.push(op);
         Ok(self.ops.len() - 1)
     }
 
-    fn at<T>(
-        &mut self,
-        name: &str,
-        then: impl FnOnce(&mut Self) -> Result<T, SchemaFault>,
-    ) -> Result<T, SchemaFault> {
+    fn at<T>(&mut self, name: &str, then: impl FnOnce(&mut Self) -> Result<T, SchemaFault>) -> Result<T, SchemaFault> {
         self.path.push(name.to_owned());
         let result = then(self);
         self.path.pop();
@@ -404,10 +325,7 @@ impl<'t> Planner<'t> {
     }
 
     fn fault<T>(&self, why: &'static str) -> Result<T, SchemaFault> {
-        Err(SchemaFault::Unresolvable {
-            path: self.path.join("."),
-            why,
-        })
+        Err(SchemaFault::Unresolvable { path: self.path.join("."), why })
     }
 
     /// Operations are added after those that they use, so one pass in order sees each after its parts.

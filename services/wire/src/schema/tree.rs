@@ -6,9 +6,7 @@
 use std::collections::BTreeMap;
 
 use apache_avro::Schema;
-use apache_avro::schema::{
-    Alias, DecimalSchema, FixedSchema, InnerDecimalSchema, Name, RecordSchema, UuidSchema,
-};
+use apache_avro::schema::{Alias, DecimalSchema, FixedSchema, InnerDecimalSchema, Name, RecordSchema, UuidSchema};
 use serde_json::Value as Json;
 
 use crate::error::SchemaFault;
@@ -27,18 +25,13 @@ impl Names {
     fn of(name: &Name, aliases: Option<&Vec<Alias>>, space: Option<&str>) -> Names {
         let name = name.fully_qualified_name(space);
         let full = |alias: &Alias| alias.fullname(name.namespace());
-        Names {
-            full: name.fullname(None),
-            aliases: aliases.into_iter().flatten().map(full).collect(),
-        }
+        Names { full: name.fullname(None), aliases: aliases.into_iter().flatten().map(full).collect() }
     }
 
     /// Whether a reader of these names takes what `writer` wrote: by unqualified name, or by an alias.
     pub fn take(&self, writer: &Names) -> bool {
         unqualified(&self.full) == unqualified(&writer.full)
-            || self.aliases.iter().any(|alias| {
-                *alias == writer.full || unqualified(alias) == unqualified(&writer.full)
-            })
+            || self.aliases.iter().any(|alias| *alias == writer.full || unqualified(alias) == unqualified(&writer.full))
     }
 }
 
@@ -65,22 +58,12 @@ pub(crate) enum Node {
     Double,
     Bytes,
     Text,
-    Fixed {
-        names: Names,
-        size: usize,
-    },
-    Enum {
-        names: Names,
-        symbols: Vec<String>,
-        default: Option<String>,
-    },
+    Fixed { names: Names, size: usize },
+    Enum { names: Names, symbols: Vec<String>, default: Option<String> },
     Array(NodeId),
     Map(NodeId),
     Union(Vec<NodeId>),
-    Record {
-        names: Names,
-        fields: Vec<Field>,
-    },
+    Record { names: Names, fields: Vec<Field> },
 }
 
 /// A schema that was taken.
@@ -96,18 +79,13 @@ impl Tree {
     /// Checks and compiles a schema document.
     pub fn parse(document: &str) -> Result<(Schema, Tree), SchemaFault> {
         if document.len() > SCHEMA_BYTES_MAX {
-            return Err(SchemaFault::TooLarge {
-                max: SCHEMA_BYTES_MAX,
-            });
+            return Err(SchemaFault::TooLarge { max: SCHEMA_BYTES_MAX });
         }
         if brackets(document) > SCHEMA_BRACKETS_MAX {
-            return Err(SchemaFault::TooDeep {
-                max: SCHEMA_DEPTH_MAX,
-            });
+            return Err(SchemaFault::TooDeep { max: SCHEMA_DEPTH_MAX });
         }
-        let schema = Schema::parse_str(document).map_err(|error| SchemaFault::NotASchema {
-            detail: error.to_string().chars().take(200).collect(),
-        })?;
+        let schema = Schema::parse_str(document)
+            .map_err(|error| SchemaFault::NotASchema { detail: error.to_string().chars().take(200).collect() })?;
         let tree = Tree::of(&schema)?;
         Ok((schema, tree))
     }
@@ -116,11 +94,7 @@ impl Tree {
     pub fn of(schema: &Schema) -> Result<Tree, SchemaFault> {
         let mut builder = Builder::default();
         let root = builder.node(schema, None, 0)?;
-        Ok(Tree {
-            nodes: builder.nodes,
-            bytes_min: builder.bytes_min,
-            root,
-        })
+        Ok(Tree { nodes: builder.nodes, bytes_min: builder.bytes_min, root })
     }
 
     /// The same types, seen from another root.
@@ -140,9 +114,7 @@ impl Tree {
     /// The named type with this full name.
     pub fn named(&self, name: &str) -> Option<NodeId> {
         self.nodes.iter().position(|node| match node {
-            Node::Fixed { names, .. } | Node::Enum { names, .. } | Node::Record { names, .. } => {
-                names.full == name
-            }
+            Node::Fixed { names, .. } | Node::Enum { names, .. } | Node::Record { names, .. } => names.full == name,
             _ => false,
         })
     }
@@ -175,16 +147,9 @@ struct Builder {
 }
 
 impl Builder {
-    fn node(
-        &mut self,
-        schema: &Schema,
-        space: Option<&str>,
-        depth: usize,
-    ) -> Result<NodeId, SchemaFault> {
+    fn node(&mut self, schema: &Schema, space: Option<&str>, depth: usize) -> Result<NodeId, SchemaFault> {
         if depth >= SCHEMA_DEPTH_MAX {
-            return Err(SchemaFault::TooDeep {
-                max: SCHEMA_DEPTH_MAX,
-            });
+            return Err(SchemaFault::TooDeep { max: SCHEMA_DEPTH_MAX });
         }
         let node = match schema {
             Schema::Null => Node::Null,
@@ -205,27 +170,17 @@ impl Builder {
             Schema::Bytes
             | Schema::BigDecimal
             | Schema::Uuid(UuidSchema::Bytes)
-            | Schema::Decimal(DecimalSchema {
-                inner: InnerDecimalSchema::Bytes,
-                ..
-            }) => Node::Bytes,
+            | Schema::Decimal(DecimalSchema { inner: InnerDecimalSchema::Bytes, .. }) => Node::Bytes,
             Schema::String | Schema::Uuid(UuidSchema::String) => Node::Text,
             Schema::Fixed(fixed)
             | Schema::Duration(fixed)
             | Schema::Uuid(UuidSchema::Fixed(fixed))
-            | Schema::Decimal(DecimalSchema {
-                inner: InnerDecimalSchema::Fixed(fixed),
-                ..
-            }) => {
+            | Schema::Decimal(DecimalSchema { inner: InnerDecimalSchema::Fixed(fixed), .. }) => {
                 return self.fixed(fixed, space);
             }
             Schema::Enum(schema) => {
                 let names = Names::of(&schema.name, schema.aliases.as_ref(), space);
-                let node = Node::Enum {
-                    names,
-                    symbols: schema.symbols.clone(),
-                    default: schema.default.clone(),
-                };
+                let node = Node::Enum { names, symbols: schema.symbols.clone(), default: schema.default.clone() };
                 return self.add_named(node, 1, 0);
             }
             Schema::Array(array) => {
@@ -238,17 +193,9 @@ impl Builder {
             }
             Schema::Union(union) => {
                 let branch = |branch| self.node(branch, space, depth + 1);
-                let branches = union
-                    .variants()
-                    .iter()
-                    .map(branch)
-                    .collect::<Result<Vec<_>, _>>()?;
+                let branches = union.variants().iter().map(branch).collect::<Result<Vec<_>, _>>()?;
                 let bytes = branches.iter().map(|id| self.bytes(*id)).min().unwrap_or(0);
-                let height = branches
-                    .iter()
-                    .map(|id| self.height(*id))
-                    .max()
-                    .unwrap_or(0);
+                let height = branches.iter().map(|id| self.height(*id)).max().unwrap_or(0);
                 return self.add(Node::Union(branches), bytes.saturating_add(1), height + 1);
             }
             Schema::Record(record) => return self.record(record, space, depth),
@@ -265,42 +212,20 @@ impl Builder {
 
     fn fixed(&mut self, fixed: &FixedSchema, space: Option<&str>) -> Result<NodeId, SchemaFault> {
         let names = Names::of(&fixed.name, fixed.aliases.as_ref(), space);
-        self.add_named(
-            Node::Fixed {
-                names,
-                size: fixed.size,
-            },
-            fixed.size,
-            0,
-        )
+        self.add_named(Node::Fixed { names, size: fixed.size }, fixed.size, 0)
     }
 
-    fn record(
-        &mut self,
-        record: &RecordSchema,
-        space: Option<&str>,
-        depth: usize,
-    ) -> Result<NodeId, SchemaFault> {
+    fn record(&mut self, record: &RecordSchema, space: Option<&str>, depth: usize) -> Result<NodeId, SchemaFault> {
         let names = Names::of(&record.name, record.aliases.as_ref(), space);
         let inner = record.name.fully_qualified_name(space);
         self.open.push(names.full.clone());
-        let (mut fields, mut bytes, mut height) =
-            (Vec::with_capacity(record.fields.len()), 0_usize, 0);
+        let (mut fields, mut bytes, mut height) = (Vec::with_capacity(record.fields.len()), 0_usize, 0);
         for field in &record.fields {
             let node = self.node(&field.schema, inner.namespace(), depth + 1)?;
             bytes = bytes.saturating_add(self.bytes(node));
             height = height.max(self.height(node));
-            let (name, aliases, default) = (
-                field.name.clone(),
-                field.aliases.clone(),
-                field.default.clone(),
-            );
-            fields.push(Field {
-                name,
-                aliases,
-                default,
-                node,
-            });
+            let (name, aliases, default) = (field.name.clone(), field.aliases.clone(), field.default.clone());
+            fields.push(Field { name, aliases, default, node });
         }
         self.open.pop();
         self.add_named(Node::Record { names, fields }, bytes, height + 1)
@@ -308,31 +233,18 @@ impl Builder {
 
     fn reference(&mut self, name: &str, depth: usize) -> Result<NodeId, SchemaFault> {
         if self.open.iter().any(|open| open == name) {
-            return Err(SchemaFault::Recursive {
-                name: name.to_owned(),
-            });
+            return Err(SchemaFault::Recursive { name: name.to_owned() });
         }
-        let id = *self.named.get(name).ok_or_else(|| SchemaFault::Undefined {
-            name: name.to_owned(),
-        })?;
+        let id = *self.named.get(name).ok_or_else(|| SchemaFault::Undefined { name: name.to_owned() })?;
         if depth + self.height(id) >= SCHEMA_DEPTH_MAX {
-            return Err(SchemaFault::TooDeep {
-                max: SCHEMA_DEPTH_MAX,
-            });
+            return Err(SchemaFault::TooDeep { max: SCHEMA_DEPTH_MAX });
         }
         Ok(id)
     }
 
-    fn add_named(
-        &mut self,
-        node: Node,
-        bytes: usize,
-        height: usize,
-    ) -> Result<NodeId, SchemaFault> {
+    fn add_named(&mut self, node: Node, bytes: usize, height: usize) -> Result<NodeId, SchemaFault> {
         let name = match &node {
-            Node::Fixed { names, .. } | Node::Enum { names, .. } | Node::Record { names, .. } => {
-                names.full.clone()
-            }
+            Node::Fixed { names, .. } | Node::Enum { names, .. } | Node::Record { names, .. } => names.full.clone(),
             _ => String::new(),
         };
         let id = self.add(node, bytes, height)?;
@@ -344,9 +256,7 @@ impl Builder {
 
     fn add(&mut self, node: Node, bytes: usize, height: usize) -> Result<NodeId, SchemaFault> {
         if self.nodes.len() >= SCHEMA_NODES_MAX {
-            return Err(SchemaFault::TooManyTypes {
-                max: SCHEMA_NODES_MAX,
-            });
+            return Err(SchemaFault::TooManyTypes { max: SCHEMA_NODES_MAX });
         }
         self.nodes.push(node);
         self.bytes_min.push(bytes);

@@ -29,19 +29,9 @@ pub(crate) fn carry(plan: &Plan, bytes: &[u8], bounds: Bounds) -> Result<Vec<u8>
 
 fn run(plan: &Plan, bytes: &[u8], bounds: Bounds, muted: u32) -> Result<Vec<u8>, Undecodable> {
     if bytes.len() > bounds.bytes_max {
-        return Err(Undecodable::TooLarge {
-            max: bounds.bytes_max,
-        });
+        return Err(Undecodable::TooLarge { max: bounds.bytes_max });
     }
-    let mut walk = Walk {
-        plan,
-        all: bytes,
-        rest: bytes,
-        out: Vec::new(),
-        muted,
-        bounds,
-        steps_left: bounds.steps_max,
-    };
+    let mut walk = Walk { plan, all: bytes, rest: bytes, out: Vec::new(), muted, bounds, steps_left: bounds.steps_max };
     walk.value(plan.root)?;
     match walk.rest.len() {
         0 => Ok(walk.out),
@@ -62,12 +52,8 @@ struct Walk<'p, 'b> {
 
 impl<'p, 'b> Walk<'p, 'b> {
     fn value(&mut self, op: OpId) -> Result<(), Undecodable> {
-        self.steps_left = self
-            .steps_left
-            .checked_sub(1)
-            .ok_or(Undecodable::TooManyValues {
-                max: self.bounds.steps_max,
-            })?;
+        self.steps_left =
+            self.steps_left.checked_sub(1).ok_or(Undecodable::TooManyValues { max: self.bounds.steps_max })?;
         match self.plan.op(op) {
             Op::Null => Ok(()),
             Op::Boolean => match self.take(1)? {
@@ -91,11 +77,7 @@ impl<'p, 'b> Walk<'p, 'b> {
             Op::Text => self.text().and_then(|value| self.write_bytes(value)),
             Op::Enum(symbols) => {
                 let index = self.index(Undecodable::Symbol)?;
-                let symbol = symbols
-                    .get(index)
-                    .copied()
-                    .flatten()
-                    .ok_or(Undecodable::Symbol)?;
+                let symbol = symbols.get(index).copied().flatten().ok_or(Undecodable::Symbol)?;
                 self.write_index(symbol)
             }
             Op::Array { item, bytes_min } => self.blocks(*bytes_min, |walk| walk.value(*item)),
@@ -171,11 +153,7 @@ impl<'p, 'b> Walk<'p, 'b> {
             if count == 0 {
                 return self.write(&[0]);
             }
-            let size = if count < 0 {
-                Some(self.length()?)
-            } else {
-                None
-            };
+            let size = if count < 0 { Some(self.length()?) } else { None };
             let count = count.unsigned_abs();
             let most = match bytes_min {
                 // Items without bytes are bounded by the budget of values.
@@ -198,9 +176,7 @@ impl<'p, 'b> Walk<'p, 'b> {
 
     fn text(&mut self) -> Result<&'b [u8], Undecodable> {
         let bytes = self.bytes()?;
-        std::str::from_utf8(bytes)
-            .map(|_| bytes)
-            .map_err(|_| Undecodable::Utf8)
+        std::str::from_utf8(bytes).map(|_| bytes).map_err(|_| Undecodable::Utf8)
     }
 
     fn bytes(&mut self) -> Result<&'b [u8], Undecodable> {
@@ -217,10 +193,7 @@ impl<'p, 'b> Walk<'p, 'b> {
     }
 
     fn take(&mut self, count: usize) -> Result<&'b [u8], Undecodable> {
-        let (taken, rest) = self
-            .rest
-            .split_at_checked(count)
-            .ok_or(Undecodable::Truncated)?;
+        let (taken, rest) = self.rest.split_at_checked(count).ok_or(Undecodable::Truncated)?;
         self.rest = rest;
         Ok(taken)
     }
@@ -239,11 +212,7 @@ impl<'p, 'b> Walk<'p, 'b> {
                 return Ok((bits >> 1).cast_signed() ^ -(bits & 1).cast_signed());
             }
         }
-        Err(if self.rest.len() < 10 {
-            Undecodable::Truncated
-        } else {
-            Undecodable::Number
-        })
+        Err(if self.rest.len() < 10 { Undecodable::Truncated } else { Undecodable::Number })
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), Undecodable> {
@@ -251,9 +220,7 @@ impl<'p, 'b> Walk<'p, 'b> {
             return Ok(());
         }
         if self.out.len() + bytes.len() > self.bounds.out_max {
-            return Err(Undecodable::Expands {
-                max: self.bounds.out_max,
-            });
+            return Err(Undecodable::Expands { max: self.bounds.out_max });
         }
         if self.out.is_empty() {
             self.out.reserve(self.all.len() + 64);

@@ -18,35 +18,15 @@ fn every_request_schema_is_built_in_under_its_version() {
     let mut found = fs::read_dir(schemas().join("request"))
         .unwrap()
         .map(|entry| entry.unwrap().path())
-        .filter(|path| {
-            path.extension()
-                .is_some_and(|extension| extension == "avsc")
-        })
+        .filter(|path| path.extension().is_some_and(|extension| extension == "avsc"))
         .map(|path| {
-            let version: u32 = path
-                .file_stem()
-                .unwrap()
-                .to_str()
-                .unwrap()
-                .strip_prefix('v')
-                .unwrap()
-                .parse()
-                .unwrap();
+            let version: u32 = path.file_stem().unwrap().to_str().unwrap().strip_prefix('v').unwrap().parse().unwrap();
             (SchemaId(version), fs::read_to_string(path).unwrap())
         })
         .collect::<Vec<_>>();
     found.sort();
-    assert_eq!(
-        found,
-        BUILTIN_SCHEMAS
-            .iter()
-            .map(|(id, document)| (*id, (*document).to_owned()))
-            .collect::<Vec<_>>()
-    );
-    assert_eq!(
-        (NEWEST, wire::request_schema()),
-        *BUILTIN_SCHEMAS.last().unwrap()
-    );
+    assert_eq!(found, BUILTIN_SCHEMAS.iter().map(|(id, document)| (*id, (*document).to_owned())).collect::<Vec<_>>());
+    assert_eq!((NEWEST, wire::request_schema()), *BUILTIN_SCHEMAS.last().unwrap());
 }
 
 #[test]
@@ -72,18 +52,11 @@ fn the_newest_of_every_subject_is_compiled_in() {
 fn sections_are_tagged_and_each_has_its_type() {
     let document: Json = serde_json::from_str(wire::decision_schema()).unwrap();
     let fields = document["fields"].as_array().unwrap();
-    let tags: Vec<_> = fields
-        .iter()
-        .map(|field| field["section"].as_u64().unwrap())
-        .collect();
+    let tags: Vec<_> = fields.iter().map(|field| field["section"].as_u64().unwrap()).collect();
     assert_eq!(tags, [32].into_iter().chain(256..=273).collect::<Vec<_>>());
     for (field, tag) in fields.iter().zip(tags) {
         assert_eq!(field["name"], format!("s{tag}"));
-        let r#type = if tag > 256 {
-            json!("Person")
-        } else {
-            field["type"][1].clone()
-        };
+        let r#type = if tag > 256 { json!("Person") } else { field["type"][1].clone() };
         assert_eq!(field["type"], json!(["null", r#type]));
     }
 }
@@ -94,25 +67,15 @@ fn decisions_hold_the_newest_request() {
     let mut shared: Json = serde_json::from_str(&section(32)).unwrap();
     let mut copy = crate::foreign::definition(&mut shared, "request")["type"][1].take();
     copy["namespace"] = "lexecon".into();
-    assert_eq!(
-        copy,
-        serde_json::from_str::<Json>(wire::request_schema()).unwrap()
-    );
+    assert_eq!(copy, serde_json::from_str::<Json>(wire::request_schema()).unwrap());
 }
 
 /// Paths of the fields that the document marks as personal.
 fn marked(schema: &Json, path: &str, found: &mut Vec<String>) {
     match schema {
-        Json::Array(branches) => branches
-            .iter()
-            .for_each(|branch| marked(branch, path, found)),
+        Json::Array(branches) => branches.iter().for_each(|branch| marked(branch, path, found)),
         Json::Object(object) => {
-            for field in object
-                .get("fields")
-                .and_then(Json::as_array)
-                .into_iter()
-                .flatten()
-            {
+            for field in object.get("fields").and_then(Json::as_array).into_iter().flatten() {
                 let path = format!("{path}.{}", field["name"].as_str().unwrap());
                 if field.get("personal").is_some() {
                     found.push(path.clone());
@@ -120,10 +83,7 @@ fn marked(schema: &Json, path: &str, found: &mut Vec<String>) {
                 marked(&field["type"], &path, found);
             }
             for inner in ["type", "items", "values"] {
-                object
-                    .get(inner)
-                    .into_iter()
-                    .for_each(|inner| marked(inner, path, found));
+                object.get(inner).into_iter().for_each(|inner| marked(inner, path, found));
             }
         }
         _ => {}
@@ -134,27 +94,10 @@ fn marked(schema: &Json, path: &str, found: &mut Vec<String>) {
 #[test]
 fn marked_fields_are_those_that_split_takes_out() {
     let mut found = Vec::new();
-    marked(
-        &serde_json::from_str(wire::request_schema()).unwrap(),
-        "",
-        &mut found,
-    );
-    assert_eq!(
-        found,
-        [
-            ".actor.id",
-            ".actor.on_behalf_of.id",
-            ".subjects.id",
-            ".subjects.fields"
-        ]
-    );
+    marked(&serde_json::from_str(wire::request_schema()).unwrap(), "", &mut found);
+    assert_eq!(found, [".actor.id", ".actor.on_behalf_of.id", ".subjects.id", ".subjects.fields"]);
     let full = crate::generate::full();
-    let meaning = |request| {
-        crate::foreign::meaning(
-            wire::request_schema(),
-            &wire::encode_request(request).unwrap(),
-        )
-    };
+    let meaning = |request| crate::foreign::meaning(wire::request_schema(), &wire::encode_request(request).unwrap());
     let (before, after) = (meaning(&full), meaning(&full.split().0));
     let mut expected = before.clone();
     expected["actor"]["id"] = "withheld".into();

@@ -50,12 +50,7 @@ fn text(value: &str) -> Value {
 #[test]
 fn identical_schema_under_a_foreign_id() {
     check("identical", &|_| {}, &untouched, &same);
-    check(
-        "without documentation",
-        &|s| drop(s.as_object_mut().unwrap().remove("doc")),
-        &untouched,
-        &same,
-    );
+    check("without documentation", &|s| drop(s.as_object_mut().unwrap().remove("doc")), &untouched, &same);
 }
 
 #[test]
@@ -67,25 +62,14 @@ fn fields_that_were_added_since() {
         ("risk_class", |r| r.risk_class = RiskClass::Unknown),
         ("actor.roles", |r| r.actor.roles.clear()),
         ("actor.on_behalf_of", |r| r.actor.on_behalf_of = None),
-        ("actor.on_behalf_of.delegation_depth", |r| {
-            r.actor.on_behalf_of.as_mut().unwrap().delegation_depth = 1
-        }),
+        ("actor.on_behalf_of.delegation_depth", |r| r.actor.on_behalf_of.as_mut().unwrap().delegation_depth = 1),
     ] {
         let (parent, last) = name.rsplit_once('.').unwrap_or(("", name));
         let schema = |schema: &mut Json| {
-            let parent = if parent.is_empty() {
-                schema
-            } else {
-                definition(schema, parent)
-            };
+            let parent = if parent.is_empty() { schema } else { definition(schema, parent) };
             definitions(parent).retain(|field| field["name"] != last);
         };
-        check(
-            name,
-            &schema,
-            &|value| drop(remove(fields(value, parent), last)),
-            &meaning,
-        );
+        check(name, &schema, &|value| drop(remove(fields(value, parent), last)), &meaning);
     }
 }
 
@@ -94,31 +78,11 @@ fn fields_that_were_removed_since() {
     let cases: [(&str, Json, Value); 8] = [
         ("long", json!("long"), Value::Long(-1)),
         ("double", json!("double"), Value::Double(1.5)),
-        (
-            "fixed",
-            json!({"type": "fixed", "name": "F", "size": 3}),
-            Value::Fixed(3, vec![1, 2, 3]),
-        ),
-        (
-            "enum",
-            json!({"type": "enum", "name": "E", "symbols": ["A", "B"]}),
-            Value::Enum(1, "B".into()),
-        ),
-        (
-            "array",
-            json!({"type": "array", "items": "string"}),
-            Value::Array(vec![text("a"), text("b")]),
-        ),
-        (
-            "map",
-            json!({"type": "map", "values": "float"}),
-            Value::Map([("k".to_owned(), Value::Float(0.5))].into()),
-        ),
-        (
-            "union",
-            json!(["null", "bytes"]),
-            Value::Union(1, Box::new(Value::Bytes(vec![0; 300]))),
-        ),
+        ("fixed", json!({"type": "fixed", "name": "F", "size": 3}), Value::Fixed(3, vec![1, 2, 3])),
+        ("enum", json!({"type": "enum", "name": "E", "symbols": ["A", "B"]}), Value::Enum(1, "B".into())),
+        ("array", json!({"type": "array", "items": "string"}), Value::Array(vec![text("a"), text("b")])),
+        ("map", json!({"type": "map", "values": "float"}), Value::Map([("k".to_owned(), Value::Float(0.5))].into())),
+        ("union", json!(["null", "bytes"]), Value::Union(1, Box::new(Value::Bytes(vec![0; 300])))),
         (
             "record",
             json!({"type": "record", "name": "R", "fields": [{"name": "n", "type": "null"}, {"name": "i", "type": "int"}]}),
@@ -128,23 +92,15 @@ fn fields_that_were_removed_since() {
     for (name, r#type, value) in cases {
         for place in ["", "actor", "subjects"] {
             let schema = |schema: &mut Json| {
-                let parent = if place.is_empty() {
-                    schema
-                } else {
-                    definition(schema, place)
-                };
+                let parent = if place.is_empty() { schema } else { definition(schema, place) };
                 definitions(parent).insert(1, json!({"name": "gone", "type": r#type}));
             };
             let datum = |datum: &mut Value| {
                 let gone = || ("gone".to_owned(), value.clone());
                 match place {
                     "subjects" => {
-                        let Value::Array(subjects) = field(datum, place) else {
-                            panic!("no array")
-                        };
-                        subjects
-                            .iter_mut()
-                            .for_each(|subject| fields(subject, "").insert(1, gone()));
+                        let Value::Array(subjects) = field(datum, place) else { panic!("no array") };
+                        subjects.iter_mut().for_each(|subject| fields(subject, "").insert(1, gone()));
                     }
                     _ => fields(datum, place).insert(1, gone()),
                 }
@@ -156,15 +112,8 @@ fn fields_that_were_removed_since() {
 
 #[test]
 fn fields_renamed_by_alias() {
-    for (place, old, new) in [
-        ("", "occurred_at", "occurred_at_us"),
-        ("actor", "principal", "on_behalf_of"),
-    ] {
-        let path = if place.is_empty() {
-            new.to_owned()
-        } else {
-            format!("{place}.{new}")
-        };
+    for (place, old, new) in [("", "occurred_at", "occurred_at_us"), ("actor", "principal", "on_behalf_of")] {
+        let path = if place.is_empty() { new.to_owned() } else { format!("{place}.{new}") };
         let schema = |schema: &mut Json| definition(schema, &path)["name"] = old.into();
         let datum = |value: &mut Value| {
             let fields = fields(value, place);
@@ -176,12 +125,7 @@ fn fields_renamed_by_alias() {
 
 #[test]
 fn records_of_another_namespace() {
-    check(
-        "namespace",
-        &|schema| schema["namespace"] = "com.example.agents".into(),
-        &untouched,
-        &same,
-    );
+    check("namespace", &|schema| schema["namespace"] = "com.example.agents".into(), &untouched, &same);
 }
 
 #[test]
@@ -219,20 +163,15 @@ fn promotions() {
     check(
         "int to the long of a union",
         &|schema| definition(schema, "context")["type"]["values"] = "int".into(),
-        &|value| {
-            *field(value, "context") = Value::Map([("attempt".to_owned(), Value::Int(-3))].into())
-        },
-        &|request| {
-            request
-                .context
-                .retain(|_, value| *value == ContextValue::Long(-3))
-        },
+        &|value| *field(value, "context") = Value::Map([("attempt".to_owned(), Value::Int(-3))].into()),
+        &|request| request.context.retain(|_, value| *value == ContextValue::Long(-3)),
     );
     assert_eq!(
-        read(
-            &|schema| definition(schema, "amount.currency")["type"] = "bytes".into(),
-            &|value| *field(value, "amount.currency") = Value::Bytes(vec![0xff, 0xfe, 0xfd]),
-        )
+        read(&|schema| definition(schema, "amount.currency")["type"] = "bytes".into(), &|value| *field(
+            value,
+            "amount.currency"
+        ) =
+            Value::Bytes(vec![0xff, 0xfe, 0xfd]),)
         .map(drop),
         Err(Undecodable::Utf8)
     );
@@ -240,27 +179,11 @@ fn promotions() {
 
 #[test]
 fn fields_in_another_order() {
-    check(
-        "top reversed",
-        &|schema| definitions(schema).reverse(),
-        &|value| fields(value, "").reverse(),
-        &same,
-    );
-    let everywhere: [&str; 6] = [
-        "",
-        "actor",
-        "actor.on_behalf_of",
-        "amount",
-        "risk",
-        "resource",
-    ];
+    check("top reversed", &|schema| definitions(schema).reverse(), &|value| fields(value, "").reverse(), &same);
+    let everywhere: [&str; 6] = ["", "actor", "actor.on_behalf_of", "amount", "risk", "resource"];
     let schema = |schema: &mut Json| {
         for place in everywhere.iter().rev() {
-            let parent = if place.is_empty() {
-                &mut *schema
-            } else {
-                definition(schema, place)
-            };
+            let parent = if place.is_empty() { &mut *schema } else { definition(schema, place) };
             definitions(parent).reverse();
         }
         // A type must still be defined before it is used.
@@ -271,12 +194,7 @@ fn fields_in_another_order() {
     check(
         "reversed everywhere",
         &schema,
-        &|value| {
-            everywhere
-                .iter()
-                .rev()
-                .for_each(|place| fields(value, place).reverse())
-        },
+        &|value| everywhere.iter().rev().for_each(|place| fields(value, place).reverse()),
         &same,
     );
 }
@@ -284,35 +202,20 @@ fn fields_in_another_order() {
 #[test]
 fn unions() {
     let opened = |value: &mut Value| {
-        let Value::Union(_, inner) = std::mem::replace(value, Value::Null) else {
-            panic!("no union")
-        };
+        let Value::Union(_, inner) = std::mem::replace(value, Value::Null) else { panic!("no union") };
         *value = *inner;
     };
     let always = |schema: &mut Json| {
         definition(schema, "tool")["type"] = "string".into();
-        definition(schema, "tool")
-            .as_object_mut()
-            .unwrap()
-            .remove("default");
+        definition(schema, "tool").as_object_mut().unwrap().remove("default");
     };
-    check(
-        "widened from a plain type",
-        &always,
-        &|value| opened(field(value, "tool")),
-        &same,
-    );
+    check("widened from a plain type", &always, &|value| opened(field(value, "tool")), &same);
     let plain = |schema: &mut Json| {
         let principal = definition(schema, "actor.on_behalf_of");
         principal["type"] = principal["type"][1].take();
         principal.as_object_mut().unwrap().remove("default");
     };
-    check(
-        "widened from a record",
-        &plain,
-        &|value| opened(field(value, "actor.on_behalf_of")),
-        &same,
-    );
+    check("widened from a record", &plain, &|value| opened(field(value, "actor.on_behalf_of")), &same);
     check(
         "widened from fewer branches",
         &|schema| definition(schema, "risk")["type"] = json!(["null", "int"]),
@@ -323,10 +226,7 @@ fn unions() {
         "branches in another order",
         &|schema| {
             definition(schema, "purpose")["type"] = json!(["string", "null"]);
-            definition(schema, "purpose")
-                .as_object_mut()
-                .unwrap()
-                .remove("default");
+            definition(schema, "purpose").as_object_mut().unwrap().remove("default");
         },
         &|value| *field(value, "purpose") = Value::Union(0, Box::new(text("invoicing"))),
         &same,
@@ -337,40 +237,25 @@ fn unions() {
         &|value| *field(value, "action") = Value::Union(1, Box::new(text("send_money"))),
         &same,
     );
-    let null_action =
-        |value: &mut Value| *field(value, "action") = Value::Union(0, Box::new(Value::Null));
+    let null_action = |value: &mut Value| *field(value, "action") = Value::Union(0, Box::new(Value::Null));
     assert_eq!(
-        read(
-            &|schema| definition(schema, "action")["type"] = json!(["null", "string"]),
-            &null_action
-        )
-        .map(drop),
+        read(&|schema| definition(schema, "action")["type"] = json!(["null", "string"]), &null_action).map(drop),
         Err(Undecodable::NoPlace)
     );
-    let doubles = |schema: &mut Json| {
-        definition(schema, "context")["type"]["values"] = json!(["double", "long"])
-    };
+    let doubles = |schema: &mut Json| definition(schema, "context")["type"]["values"] = json!(["double", "long"]);
     let context = |value: Value| {
-        move |datum: &mut Value| {
-            *field(datum, "context") = Value::Map([("attempt".to_owned(), value.clone())].into())
-        }
+        move |datum: &mut Value| *field(datum, "context") = Value::Map([("attempt".to_owned(), value.clone())].into())
     };
     check(
         "a branch without a place, unused",
         &doubles,
         &context(Value::Union(1, Box::new(Value::Long(-3)))),
         &|request| {
-            request
-                .context
-                .retain(|_, value| *value == ContextValue::Long(-3));
+            request.context.retain(|_, value| *value == ContextValue::Long(-3));
         },
     );
     assert_eq!(
-        read(
-            &doubles,
-            &context(Value::Union(0, Box::new(Value::Double(1.0))))
-        )
-        .map(drop),
+        read(&doubles, &context(Value::Union(0, Box::new(Value::Double(1.0))))).map(drop),
         Err(Undecodable::NoPlace)
     );
 }
@@ -386,10 +271,7 @@ fn enums() {
     };
     check(
         "other order",
-        &symbols(
-            "risk_class",
-            json!(["unacceptable", "high", "limited", "minimal", "unknown"]),
-        ),
+        &symbols("risk_class", json!(["unacceptable", "high", "limited", "minimal", "unknown"])),
         &|value| *field(value, "risk_class") = Value::Enum(1, "high".into()),
         &same,
     );
@@ -400,32 +282,21 @@ fn enums() {
         &|request| request.risk_class = RiskClass::Unknown,
     );
     let kinds = |schema: &mut Json| {
-        definitions(definition(schema, "subjects"))[0]["type"]["symbols"] =
-            json!(["passport", "email", "customer"]);
+        definitions(definition(schema, "subjects"))[0]["type"]["symbols"] = json!(["passport", "email", "customer"]);
     };
     let subjects = |symbols: [(u32, &'static str); 2]| {
         move |datum: &mut Value| {
-            let Value::Array(subjects) = field(datum, "subjects") else {
-                panic!("no array")
-            };
+            let Value::Array(subjects) = field(datum, "subjects") else { panic!("no array") };
             for (subject, (index, symbol)) in subjects.iter_mut().zip(symbols) {
                 *field(subject, "id_type") = Value::Enum(index, symbol.into());
             }
         }
     };
-    check(
-        "known symbols",
-        &kinds,
-        &subjects([(2, "customer"), (1, "email")]),
-        &|request| {
-            request.subjects[0].id_type = IdType::Customer;
-            request.subjects[1].id_type = IdType::Email;
-        },
-    );
-    assert_eq!(
-        read(&kinds, &subjects([(0, "passport"), (1, "email")])).map(drop),
-        Err(Undecodable::Symbol)
-    );
+    check("known symbols", &kinds, &subjects([(2, "customer"), (1, "email")]), &|request| {
+        request.subjects[0].id_type = IdType::Customer;
+        request.subjects[1].id_type = IdType::Email;
+    });
+    assert_eq!(read(&kinds, &subjects([(0, "passport"), (1, "email")])).map(drop), Err(Undecodable::Symbol));
 }
 
 /// Arrays and maps in several blocks, with and without their sizes, as streaming writers make them.
@@ -439,10 +310,7 @@ fn blocks() {
         let canonical = wire::encode_request(&full()).unwrap();
         // [2 items] "financial" "personal" [end]
         let one = b"\x04\x12financial\x10personal\x00";
-        let at = canonical
-            .windows(one.len())
-            .position(|window| window == one)
-            .unwrap();
+        let at = canonical.windows(one.len()).position(|window| window == one).unwrap();
         for many in [
             &b"\x02\x12financial\x02\x10personal\x00"[..],
             b"\x03\x26\x12financial\x10personal\x00",
@@ -452,16 +320,8 @@ fn blocks() {
             let datum = [&canonical[..at], many, &canonical[at + one.len()..]].concat();
             assert!(reader.read(&framing::join(id, &datum)).unwrap() == full());
         }
-        let lying = [
-            &canonical[..at],
-            b"\x03\x24\x12financial\x10personal\x00",
-            &canonical[at + one.len()..],
-        ]
-        .concat();
-        assert_eq!(
-            reader.read(&framing::join(id, &lying)).map(drop),
-            Err(Undecodable::Block)
-        );
+        let lying = [&canonical[..at], b"\x03\x24\x12financial\x10personal\x00", &canonical[at + one.len()..]].concat();
+        assert_eq!(reader.read(&framing::join(id, &lying)).map(drop), Err(Undecodable::Block));
     }
 }
 

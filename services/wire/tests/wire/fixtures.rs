@@ -14,10 +14,7 @@ use crate::foreign::meaning;
 use crate::samples::{self, Sample};
 
 fn folder(subject: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../schemas")
-        .join(subject)
-        .join("fixtures")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../schemas").join(subject).join("fixtures")
 }
 
 fn write_missing(sample: &Sample) {
@@ -37,8 +34,7 @@ fn fixtures_still_mean_what_they_meant() {
     for sample in &samples {
         let bin = folder(sample.subject).join(format!("{}.v1.bin", sample.name));
         let bytes = fs::read(&bin).unwrap_or_else(|error| panic!("{}: {error}", bin.display()));
-        let json: Json =
-            serde_json::from_slice(&fs::read(bin.with_extension("json")).unwrap()).unwrap();
+        let json: Json = serde_json::from_slice(&fs::read(bin.with_extension("json")).unwrap()).unwrap();
         assert_eq!(meaning(&sample.document, &bytes), json, "{}", bin.display());
         assert_eq!((sample.again)(&bytes).unwrap(), bytes, "{}", bin.display());
         assert_eq!(sample.bytes, bytes, "{}: the writer changed", bin.display());
@@ -48,31 +44,12 @@ fn fixtures_still_mean_what_they_meant() {
 /// A fixture that nobody reads proves nothing.
 #[test]
 fn every_fixture_is_read() {
-    let read: BTreeSet<_> = samples::all()
-        .iter()
-        .map(|sample| (sample.subject, format!("{}.v1", sample.name)))
-        .collect();
-    for subject in [
-        "request",
-        "decision",
-        "policy",
-        "command",
-        "outcome",
-        "dead-letter",
-    ] {
+    let read: BTreeSet<_> =
+        samples::all().iter().map(|sample| (sample.subject, format!("{}.v1", sample.name))).collect();
+    for subject in ["request", "decision", "policy", "command", "outcome", "dead-letter"] {
         for file in fs::read_dir(folder(subject)).unwrap() {
-            let stem = file
-                .unwrap()
-                .path()
-                .file_stem()
-                .unwrap()
-                .to_str()
-                .unwrap()
-                .to_owned();
-            assert!(
-                read.contains(&(subject, stem.clone())),
-                "{subject}/{stem} has no sample"
-            );
+            let stem = file.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned();
+            assert!(read.contains(&(subject, stem.clone())), "{subject}/{stem} has no sample");
         }
     }
 }

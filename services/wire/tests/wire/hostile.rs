@@ -15,7 +15,8 @@ fn reader() -> RequestReader {
     let mut reader = RequestReader::with_builtin(Limits::default()).unwrap();
     let mut nulls: Json = serde_json::from_str(request_schema()).unwrap();
     let empty = json!({"type": "record", "name": "Empty", "fields": [{"name": "a", "type": "null"}, {"name": "b", "type": "null"}]});
-    definitions(&mut nulls).insert(0, json!({"name": "nothing", "type": {"type": "array", "items": {"type": "array", "items": empty}}}));
+    definitions(&mut nulls)
+        .insert(0, json!({"name": "nothing", "type": {"type": "array", "items": {"type": "array", "items": empty}}}));
     reader.add(SchemaId(2), &nulls.to_string()).unwrap();
     reader
 }
@@ -40,10 +41,7 @@ fn around_data_classes() -> (Vec<u8>, Vec<u8>) {
     let mut marked = minimal();
     marked.data_classes = [domain::ids::Word::new("marker").unwrap()].into();
     let canonical = wire::encode_request(&marked).unwrap();
-    let at = canonical
-        .windows(9)
-        .position(|window| window == b"\x02\x0cmarker\x00")
-        .unwrap();
+    let at = canonical.windows(9).position(|window| window == b"\x02\x0cmarker\x00").unwrap();
     (canonical[..at].to_vec(), canonical[at + 9..].to_vec())
 }
 
@@ -64,80 +62,31 @@ fn a_corpus_of_harm() {
         ("other magic", vec![1, 0, 0, 0, 1, 0], "not_framed"),
         ("unknown schema", framed(9, &[&canonical]), "unknown_schema"),
         ("too large", framed(1, &[&zeros]), "too_large"),
-        (
-            "trailing byte",
-            framed(1, &[&canonical, &[0]]),
-            "trailing_bytes",
-        ),
-        (
-            "a length of 2^60",
-            framed(1, &[&long(1 << 60)]),
-            "truncated",
-        ),
+        ("trailing byte", framed(1, &[&canonical, &[0]]), "trailing_bytes"),
+        ("a length of 2^60", framed(1, &[&long(1 << 60)]), "truncated"),
         ("a negative length", framed(1, &[&long(-1)]), "bad_count"),
-        (
-            "the least length",
-            framed(1, &[&long(i64::MIN)]),
-            "bad_count",
-        ),
-        (
-            "an integer without end",
-            framed(1, &[&[0xff; 64]]),
-            "bad_number",
-        ),
-        (
-            "an integer of 65 bits",
-            framed(1, &[&[0xff; 9], &[0x02]]),
-            "bad_number",
-        ),
+        ("the least length", framed(1, &[&long(i64::MIN)]), "bad_count"),
+        ("an integer without end", framed(1, &[&[0xff; 64]]), "bad_number"),
+        ("an integer of 65 bits", framed(1, &[&[0xff; 9], &[0x02]]), "bad_number"),
         ("a block of 2^60", bomb(1 << 60), "bad_count"),
         ("a block of 2^63 - 1", bomb(i64::MAX), "bad_count"),
         ("a block of -2^63", sized(i64::MIN, 0), "bad_count"),
         ("a block of negative size", sized(-1, -1), "bad_count"),
         ("a block of enormous size", sized(-1, i64::MAX), "bad_block"),
-        (
-            "a block a little longer than the rest",
-            bomb(after.len() as i64 + 1),
-            "bad_count",
-        ),
-        (
-            "2^60 items without bytes",
-            empties(&[&long(1), &long(1 << 60)]),
-            "bad_count",
-        ),
-        (
-            "a million items without bytes",
-            empties(&[&long(1), &long(1_000_000)]),
-            "too_many_values",
-        ),
-        (
-            "many blocks without bytes, within the budget",
-            empties(&[&long(1), &[2; 100_000], &[0, 0]]),
-            "taken",
-        ),
+        ("a block a little longer than the rest", bomb(after.len() as i64 + 1), "bad_count"),
+        ("2^60 items without bytes", empties(&[&long(1), &long(1 << 60)]), "bad_count"),
+        ("a million items without bytes", empties(&[&long(1), &long(1_000_000)]), "too_many_values"),
+        ("many blocks without bytes, within the budget", empties(&[&long(1), &[2; 100_000], &[0, 0]]), "taken"),
         ("no utf-8", framed(1, &[&tenant(&[0xff, 0xfe])]), "bad_utf8"),
         ("no tenant", framed(1, &[&tenant(b"")]), "bad_field"),
-        (
-            "a tenant of shouting",
-            framed(1, &[&tenant(b"ACME")]),
-            "bad_field",
-        ),
+        ("a tenant of shouting", framed(1, &[&tenant(b"ACME")]), "bad_field"),
     ];
     let reader = reader();
     for (name, bytes, code) in corpus {
         let start = Instant::now();
         let result = reader.read(&bytes);
-        assert!(
-            start.elapsed() < Duration::from_secs(2),
-            "{name} took {:?}",
-            start.elapsed()
-        );
-        assert_eq!(
-            result.as_ref().map_or_else(Undecodable::code, |_| "taken"),
-            code,
-            "{name}: {:?}",
-            result.map(drop)
-        );
+        assert!(start.elapsed() < Duration::from_secs(2), "{name} took {:?}", start.elapsed());
+        assert_eq!(result.as_ref().map_or_else(Undecodable::code, |_| "taken"), code, "{name}: {:?}", result.map(drop));
     }
 }
 
@@ -154,10 +103,7 @@ fn every_truncation_and_every_flipped_byte() {
             flipped[at] ^= 1 << bit;
             // Many flips make another valid request; what is taken must be canonical or become it.
             if let Ok(request) = reader.read(&flipped) {
-                assert!(
-                    request != full() || flipped == bytes,
-                    "flip {bit} of byte {at} means the same"
-                );
+                assert!(request != full() || flipped == bytes, "flip {bit} of byte {at} means the same");
             }
         }
     }
@@ -167,21 +113,13 @@ fn every_truncation_and_every_flipped_byte() {
 fn keys_are_given_once() {
     let mut twice = full();
     let word = |text: &str| domain::ids::Word::new(text).unwrap();
-    twice.context = [
-        (word("kk1"), domain::request::ContextValue::Long(1)),
-        (word("kk2"), domain::request::ContextValue::Long(2)),
-    ]
-    .into();
+    twice.context =
+        [(word("kk1"), domain::request::ContextValue::Long(1)), (word("kk2"), domain::request::ContextValue::Long(2))]
+            .into();
     let mut bytes = wire::frame_request(&twice).unwrap();
-    let at = bytes
-        .windows(3)
-        .position(|window| window == b"kk2")
-        .unwrap();
+    let at = bytes.windows(3).position(|window| window == b"kk2").unwrap();
     bytes[at + 2] = b'1';
-    assert_eq!(
-        reader().read(&bytes).map(drop),
-        Err(Undecodable::DuplicateKey)
-    );
+    assert_eq!(reader().read(&bytes).map(drop), Err(Undecodable::DuplicateKey));
 }
 
 #[test]
@@ -198,76 +136,46 @@ fn lower_limits_hold() {
         reader
     };
     let read = |reader: &RequestReader| {
-        reader
-            .read(&framing::join(SchemaId(1), &canonical))
-            .map_err(|error| error.code())
-            .map(drop)
+        reader.read(&framing::join(SchemaId(1), &canonical)).map_err(|error| error.code()).map(drop)
     };
-    assert_eq!(
-        read(&limits(|l| l.request_bytes_max = 100)),
-        Err("too_large")
-    );
+    assert_eq!(read(&limits(|l| l.request_bytes_max = 100)), Err("too_large"));
     assert_eq!(read(&limits(|l| l.steps_max = 20)), Err("too_many_values"));
     assert_eq!(read(&limits(|_| {})), Ok(()));
     // Carried over, the context moves to its place and the result is as long as the canonical form.
     let moved = {
         let mut value = crate::foreign::decode(request_schema(), &canonical);
         let fields = crate::foreign::fields(&mut value, "");
-        let at = fields
-            .iter()
-            .position(|(name, _)| name == "context")
-            .unwrap();
+        let at = fields.iter().position(|(name, _)| name == "context").unwrap();
         let context = fields.remove(at);
         fields.push(context);
         let mut document: Json = serde_json::from_str(request_schema()).unwrap();
         let fields = definitions(&mut document);
-        let at = fields
-            .iter()
-            .position(|field| field["name"] == "context")
-            .unwrap();
+        let at = fields.iter().position(|field| field["name"] == "context").unwrap();
         let context = fields.remove(at);
         fields.push(context);
         crate::foreign::encode(&document.to_string(), &value)
     };
     let carried = |reader: &RequestReader| {
-        reader
-            .read(&framing::join(SchemaId(2), &moved))
-            .map_err(|error| error.code())
-            .map(drop)
+        reader.read(&framing::join(SchemaId(2), &moved)).map_err(|error| error.code()).map(drop)
     };
-    assert_eq!(
-        carried(&limits(|l| l.resolved_bytes_max = 100)),
-        Err("expands")
-    );
+    assert_eq!(carried(&limits(|l| l.resolved_bytes_max = 100)), Err("expands"));
     assert_eq!(carried(&limits(|_| {})), Ok(()));
 }
 
 #[test]
 fn errors_hold_nothing_of_the_payload() {
     let mut bytes = wire::frame_request(&full()).unwrap();
-    let at = bytes
-        .windows(5)
-        .position(|window| window == b"erika")
-        .unwrap();
+    let at = bytes.windows(5).position(|window| window == b"erika").unwrap();
     bytes[at + 1] = 7;
     let error = reader().read(&bytes).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "subjects[0].id may hold only printable characters"
-    );
+    assert_eq!(error.to_string(), "subjects[0].id may hold only printable characters");
     assert!(!format!("{error:?}").contains("rika"));
 }
 
 /// Peak memory of this process in KiB, where the system tells.
 fn peak_kib() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    status
-        .lines()
-        .find(|line| line.starts_with("VmHWM"))?
-        .split_whitespace()
-        .nth(1)?
-        .parse()
-        .ok()
+    status.lines().find(|line| line.starts_with("VmHWM"))?.split_whitespace().nth(1)?.parse().ok()
 }
 
 #[test]

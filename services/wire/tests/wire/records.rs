@@ -20,13 +20,8 @@ fn records_come_back() {
     for record in samples::commands() {
         assert!(CommandRecord::decode(&record.encode().unwrap()).unwrap() == record);
     }
-    assert!(
-        OutcomeRecord::decode(&samples::outcome().encode().unwrap()).unwrap() == samples::outcome()
-    );
-    assert!(
-        DeadLetter::decode(&samples::dead_letter().encode().unwrap()).unwrap()
-            == samples::dead_letter()
-    );
+    assert!(OutcomeRecord::decode(&samples::outcome().encode().unwrap()).unwrap() == samples::outcome());
+    assert!(DeadLetter::decode(&samples::dead_letter().encode().unwrap()).unwrap() == samples::dead_letter());
 }
 
 proptest! {
@@ -58,54 +53,23 @@ proptest! {
 #[test]
 fn numbers_beyond_the_schema_are_refused() {
     let far = u64::MAX;
-    let place = wire::DeadLetterRef {
-        partition: 0,
-        position: far,
-    };
+    let place = wire::DeadLetterRef { partition: 0, position: far };
     let results = [
-        wire::encode_shared(&wire::SharedPart {
-            undecodable: Some(place),
-            ..samples::undecodable()
-        }),
-        OutcomeRecord {
-            seq: far,
-            ..samples::outcome()
-        }
-        .encode(),
-        DeadLetter {
-            offset: far,
-            ..samples::dead_letter()
-        }
-        .encode(),
+        wire::encode_shared(&wire::SharedPart { undecodable: Some(place), ..samples::undecodable() }),
+        OutcomeRecord { seq: far, ..samples::outcome() }.encode(),
+        DeadLetter { offset: far, ..samples::dead_letter() }.encode(),
     ];
-    assert!(
-        results
-            .iter()
-            .all(|result| matches!(result, Err(wire::Error::Field { .. }))),
-        "{results:?}"
-    );
+    assert!(results.iter().all(|result| matches!(result, Err(wire::Error::Field { .. }))), "{results:?}");
 }
 
 #[test]
 fn nothing_personal_is_printed() {
     let request = full();
     let mut texts = vec![format!("{request:?}"), format!("{:?}", request.actor)];
-    texts.push(format!(
-        "{:?} {:?}",
-        samples::shared(),
-        samples::dead_letter()
-    ));
+    texts.push(format!("{:?} {:?}", samples::shared(), samples::dead_letter()));
     texts.extend(samples::persons().iter().map(|part| format!("{part:?}")));
-    texts.extend(
-        samples::policies()
-            .iter()
-            .map(|record| format!("{record:?}")),
-    );
-    texts.extend(
-        samples::commands()
-            .iter()
-            .map(|record| format!("{record:?}")),
-    );
+    texts.extend(samples::policies().iter().map(|record| format!("{record:?}")));
+    texts.extend(samples::commands().iter().map(|record| format!("{record:?}")));
     let all = texts.join("\n");
     for secret in [
         "4711",

@@ -34,36 +34,24 @@ pub(super) const SUM: u8 = 16;
 
 impl Cell {
     fn encode(self) -> Vec<u8> {
-        Writer::with_capacity(16)
-            .u64(self.count)
-            .u64(self.error)
-            .done()
+        Writer::with_capacity(16).u64(self.count).u64(self.error).done()
     }
 
     pub(super) fn decode(bytes: &[u8]) -> Option<Cell> {
         let mut reader = Reader::new(bytes);
-        let cell = Cell {
-            count: reader.u64()?,
-            error: reader.u64()?,
-        };
+        let cell = Cell { count: reader.u64()?, error: reader.u64()? };
         reader.end(cell)
     }
 }
 
 impl Sum {
     fn encode(self) -> Vec<u8> {
-        Writer::with_capacity(12)
-            .u32(self.names)
-            .u64(self.total)
-            .done()
+        Writer::with_capacity(12).u32(self.names).u64(self.total).done()
     }
 
     pub(super) fn decode(bytes: &[u8]) -> Option<Sum> {
         let mut reader = Reader::new(bytes);
-        let sum = Sum {
-            names: reader.u32()?,
-            total: reader.u64()?,
-        };
+        let sum = Sum { names: reader.u32()?, total: reader.u64()? };
         reader.end(sum)
     }
 }
@@ -82,14 +70,7 @@ pub(super) struct Top {
 
 impl Top {
     pub(super) fn new(partition: u32, dimension: u8, names_max: usize) -> Self {
-        Top {
-            partition,
-            dimension,
-            names_max,
-            sum: None,
-            touched: BTreeMap::new(),
-            order: None,
-        }
+        Top { partition, dimension, names_max, sum: None, touched: BTreeMap::new(), order: None }
     }
 
     /// Counts a name once.
@@ -147,13 +128,8 @@ impl Top {
         if let Some(cell) = self.touched.get(name) {
             return Ok(*cell);
         }
-        let stored = batch.get(
-            Space::Statistics,
-            &key(self.partition, self.dimension, name.as_bytes()),
-        )?;
-        stored
-            .map(|bytes| Cell::decode(&bytes).ok_or_else(|| broken(self.partition)))
-            .transpose()
+        let stored = batch.get(Space::Statistics, &key(self.partition, self.dimension, name.as_bytes()))?;
+        stored.map(|bytes| Cell::decode(&bytes).ok_or_else(|| broken(self.partition))).transpose()
     }
 
     fn take_place_of_rarest(&mut self, batch: &Batch<'_>, name: &str) -> Result<(), Error> {
@@ -213,9 +189,7 @@ mod tests {
             kv.write(batch.into_writes()).unwrap();
         }
         let (from, to, cut) = range(1, 2);
-        let cells = kv
-            .scan(Space::Statistics, &from, &to, usize::MAX, false)
-            .unwrap();
+        let cells = kv.scan(Space::Statistics, &from, &to, usize::MAX, false).unwrap();
         let shown = cells
             .iter()
             .map(|(key, value)| {
@@ -224,10 +198,7 @@ mod tests {
                 (name, cell.count - cell.error)
             })
             .collect();
-        let sum = kv
-            .get(Space::Statistics, &key(1, 2 + SUM, &[]))
-            .unwrap()
-            .unwrap();
+        let sum = kv.get(Space::Statistics, &key(1, 2 + SUM, &[])).unwrap().unwrap();
         (shown, Sum::decode(&sum).unwrap(), kv)
     }
 

@@ -105,10 +105,8 @@ fn hour(hours: &mut BTreeMap<u32, Hour>, rest: &[u8], count: u64) -> Option<()> 
     let mut reader = Reader::new(rest);
     let (number, outcome) = (reader.u32()?, reader.u8()?);
     reader.end(())?;
-    let hour = hours.entry(number).or_insert(Hour {
-        from_us: i64::from(number).saturating_mul(HOUR_US),
-        ..Hour::default()
-    });
+    let hour =
+        hours.entry(number).or_insert(Hour { from_us: i64::from(number).saturating_mul(HOUR_US), ..Hour::default() });
     let counter = match outcome {
         layout::OUTCOME_PERMIT => &mut hour.permitted,
         layout::OUTCOME_DENY => &mut hour.denied,

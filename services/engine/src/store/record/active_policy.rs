@@ -12,11 +12,7 @@ pub(super) fn encode(bundle_hash: &BundleHash, mode: Mode, seq: u64) -> Vec<u8> 
         Mode::Permissive => 1,
         Mode::Paranoid => 2,
     };
-    Writer::layout(1)
-        .bytes(bundle_hash)
-        .u8(mode)
-        .u64(seq)
-        .done()
+    Writer::layout(1).bytes(bundle_hash).u8(mode).u64(seq).done()
 }
 
 pub(super) fn decode(bytes: &[u8]) -> Option<Record> {

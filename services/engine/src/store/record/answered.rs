@@ -5,19 +5,11 @@ use domain::state::Answered;
 use crate::store::codec::{Reader, Writer};
 
 pub(super) fn encode(answered: &Answered) -> Vec<u8> {
-    Writer::layout(1)
-        .u64(answered.seq)
-        .bytes(&answered.mac)
-        .i64(answered.recorded_at_us)
-        .done()
+    Writer::layout(1).u64(answered.seq).bytes(&answered.mac).i64(answered.recorded_at_us).done()
 }
 
 pub(super) fn decode(bytes: &[u8]) -> Option<Answered> {
     let mut reader = Reader::layout(bytes, 1)?;
-    let answered = Answered {
-        seq: reader.u64()?,
-        mac: reader.array()?,
-        recorded_at_us: reader.i64()?,
-    };
+    let answered = Answered { seq: reader.u64()?, mac: reader.array()?, recorded_at_us: reader.i64()? };
     reader.end(answered)
 }

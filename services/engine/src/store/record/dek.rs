@@ -11,9 +11,6 @@ pub(super) fn encode(dek_id: &[u8; 16], commit: &Hash) -> Vec<u8> {
 
 pub(super) fn decode(bytes: &[u8]) -> Option<StateRecord> {
     let mut reader = Reader::layout(bytes, 1)?;
-    let record = StateRecord::Dek {
-        dek_id: reader.array()?,
-        commit: Hash(reader.array()?),
-    };
+    let record = StateRecord::Dek { dek_id: reader.array()?, commit: Hash(reader.array()?) };
     reader.end(record)
 }

@@ -11,9 +11,6 @@ pub(super) fn encode(surrogate: &[u8; 16], commit: &Hash) -> Vec<u8> {
 
 pub(super) fn decode(bytes: &[u8]) -> Option<StateRecord> {
     let mut reader = Reader::layout(bytes, 1)?;
-    let record = StateRecord::DekCounted {
-        surrogate: reader.array()?,
-        commit: Hash(reader.array()?),
-    };
+    let record = StateRecord::DekCounted { surrogate: reader.array()?, commit: Hash(reader.array()?) };
     reader.end(record)
 }

@@ -19,11 +19,7 @@ pub(crate) fn put(out: Writer, head: &Head) -> Writer {
 
 pub(crate) fn take(reader: &mut Reader<'_>) -> Option<Head> {
     Some(Head {
-        chain: ChainId {
-            ledger_id: LedgerId(reader.array()?),
-            partition: reader.u32()?,
-            chain_epoch: reader.u32()?,
-        },
+        chain: ChainId { ledger_id: LedgerId(reader.array()?), partition: reader.u32()?, chain_epoch: reader.u32()? },
         next_seq: reader.u64()?,
         run_head: Hash(reader.array()?),
         writer_epoch: reader.u32()?,
@@ -36,18 +32,12 @@ pub(crate) fn take(reader: &mut Reader<'_>) -> Option<Head> {
 }
 
 pub(super) fn encode(head: &Head, recorded_at_us: Micros, next_outcome_no: u64) -> Vec<u8> {
-    put(Writer::layout(1), head)
-        .i64(recorded_at_us)
-        .u64(next_outcome_no)
-        .done()
+    put(Writer::layout(1), head).i64(recorded_at_us).u64(next_outcome_no).done()
 }
 
 pub(super) fn decode(bytes: &[u8]) -> Option<StateRecord> {
     let mut reader = Reader::layout(bytes, 1)?;
-    let record = StateRecord::Head {
-        head: take(&mut reader)?,
-        recorded_at_us: reader.i64()?,
-        next_outcome_no: reader.u64()?,
-    };
+    let record =
+        StateRecord::Head { head: take(&mut reader)?, recorded_at_us: reader.i64()?, next_outcome_no: reader.u64()? };
     reader.end(record)
 }

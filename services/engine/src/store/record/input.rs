@@ -9,8 +9,6 @@ pub(super) fn encode(to_offset: u64) -> Vec<u8> {
 
 pub(super) fn decode(bytes: &[u8]) -> Option<StateRecord> {
     let mut reader = Reader::layout(bytes, 1)?;
-    let record = StateRecord::Input {
-        to_offset: reader.u64()?,
-    };
+    let record = StateRecord::Input { to_offset: reader.u64()? };
     reader.end(record)
 }

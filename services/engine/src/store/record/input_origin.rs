@@ -9,9 +9,6 @@ pub(super) fn encode(topic_id: &[u8; 16], start: u64) -> Vec<u8> {
 
 pub(super) fn decode(bytes: &[u8]) -> Option<StateRecord> {
     let mut reader = Reader::layout(bytes, 1)?;
-    let record = StateRecord::InputOrigin {
-        topic_id: reader.array()?,
-        start: reader.u64()?,
-    };
+    let record = StateRecord::InputOrigin { topic_id: reader.array()?, start: reader.u64()? };
     reader.end(record)
 }

@@ -3,10 +3,7 @@
 use crate::store::codec::{Reader, Writer};
 
 pub(super) fn encode(bytes: &[u8]) -> Vec<u8> {
-    Writer::with_capacity(bytes.len().saturating_add(1))
-        .u8(1)
-        .bytes(bytes)
-        .done()
+    Writer::with_capacity(bytes.len().saturating_add(1)).u8(1).bytes(bytes).done()
 }
 
 pub(super) fn decode(bytes: &[u8]) -> Option<Vec<u8>> {

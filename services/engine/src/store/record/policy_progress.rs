@@ -10,9 +10,6 @@ pub(super) fn encode(chunks: u32, have: u32) -> Vec<u8> {
 
 pub(super) fn decode(bytes: &[u8]) -> Option<Record> {
     let mut reader = Reader::layout(bytes, 1)?;
-    let record = Record::PolicyProgress {
-        chunks: reader.u32()?,
-        have: reader.u32()?,
-    };
+    let record = Record::PolicyProgress { chunks: reader.u32()?, have: reader.u32()? };
     reader.end(record)
 }

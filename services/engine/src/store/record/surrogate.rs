@@ -36,9 +36,7 @@ pub(super) fn decode(bytes: &[u8]) -> Option<SurrogateState> {
     let state = match reader.u8()? {
         0 => SurrogateState::Live,
         1 => SurrogateState::Erasing { seq: reader.u64()? },
-        2 => SurrogateState::Erased {
-            at_us: reader.i64()?,
-        },
+        2 => SurrogateState::Erased { at_us: reader.i64()? },
         _ => return None,
     };
     reader.end(state)

@@ -103,7 +103,10 @@ pub struct RiskBody {
 
 /// Dimensions of a risk assessment, each 0 to 100.
 #[derive(Clone, Copy, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, expecting = "an object with security, privacy, compliance, operational, reputational, financial")]
+#[serde(
+    deny_unknown_fields,
+    expecting = "an object with security, privacy, compliance, operational, reputational, financial"
+)]
 pub struct RiskDimensionsBody {
     /// Weight 25 %.
     #[schema(maximum = 100)]

@@ -11,10 +11,16 @@ use crate::http::problem::{Code, FieldError, Problem};
 pub fn explain<'de, T: Deserialize<'de>>(bytes: &'de [u8], depth_max: usize) -> Problem {
     if let Err(fault) = std::str::from_utf8(bytes) {
         let place = fault.valid_up_to();
-        return Problem::new(Code::InvalidUtf8, format!("the body is no UTF-8 from byte {place} on; encode it as UTF-8"));
+        return Problem::new(
+            Code::InvalidUtf8,
+            format!("the body is no UTF-8 from byte {place} on; encode it as UTF-8"),
+        );
     }
     if depth(bytes) > depth_max {
-        return Problem::new(Code::TooDeep, format!("the body is nested deeper than {depth_max}; a request needs no more than 5 levels"));
+        return Problem::new(
+            Code::TooDeep,
+            format!("the body is nested deeper than {depth_max}; a request needs no more than 5 levels"),
+        );
     }
     let mut reading = serde_json::Deserializer::from_slice(bytes);
     match serde_path_to_error::deserialize::<_, T>(&mut reading) {
@@ -64,9 +70,13 @@ fn depth(bytes: &[u8]) -> usize {
 /// A path without what may be personal: nothing of the names within a subject's fields.
 fn shown(path: &str) -> String {
     let path = path.trim_end_matches('?').trim_end_matches('.');
-    let hidden = path.find(".fields").map(|at| at.saturating_add(".fields".len())).filter(|_| path.contains("subjects["));
+    let hidden =
+        path.find(".fields").map(|at| at.saturating_add(".fields".len())).filter(|_| path.contains("subjects["));
     let path = hidden.and_then(|end| path.get(..end)).unwrap_or(path);
-    if path.split(['.', '[']).all(|segment| segment.trim_end_matches(']').is_empty() || is_name(segment.trim_end_matches(']'))) {
+    if path
+        .split(['.', '['])
+        .all(|segment| segment.trim_end_matches(']').is_empty() || is_name(segment.trim_end_matches(']')))
+    {
         path.to_owned()
     } else {
         // The last part that is a name for sure is where it begins.
@@ -75,13 +85,15 @@ fn shown(path: &str) -> String {
 }
 
 fn is_name(text: &str) -> bool {
-    (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b':' | b'/'))
+    (1..=64).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b':' | b'/'))
 }
 
 fn data(path: String, message: &str) -> FieldError {
     let message = message.rsplit_once(" at line ").map_or(message, |(message, _)| message);
     let (found, expected) = message.rsplit_once(", expected ").unwrap_or((message, ""));
-    let named = |prefix: &str| found.strip_prefix(prefix).map(|name| name.trim_start_matches('`').trim_end_matches('`'));
+    let named =
+        |prefix: &str| found.strip_prefix(prefix).map(|name| name.trim_start_matches('`').trim_end_matches('`'));
     let at = |path: &str, name: &str| -> String {
         let personal = path.starts_with("subjects");
         match (is_name(name) && !personal, path.is_empty()) {
@@ -101,7 +113,11 @@ fn data(path: String, message: &str) -> FieldError {
         return FieldError { path, code: "missing_field", message: "is missing; add it".to_owned() };
     }
     if let Some(name) = named("duplicate field ") {
-        return FieldError { path: at(&path, name), code: "duplicate_field", message: "stands twice; keep one".to_owned() };
+        return FieldError {
+            path: at(&path, name),
+            code: "duplicate_field",
+            message: "stands twice; keep one".to_owned(),
+        };
     }
     let code = match found {
         _ if found.starts_with("unknown variant") => "unknown_value",
@@ -109,7 +125,8 @@ fn data(path: String, message: &str) -> FieldError {
         _ if found.starts_with("invalid value") || found.starts_with("invalid length") => "out_of_range",
         _ => "invalid",
     };
-    let message = if expected.is_empty() { "is not as it must be".to_owned() } else { format!("must be {}", words(expected)) };
+    let message =
+        if expected.is_empty() { "is not as it must be".to_owned() } else { format!("must be {}", words(expected)) };
     FieldError { path, code, message }
 }
 

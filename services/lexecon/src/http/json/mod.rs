@@ -52,10 +52,16 @@ struct RawBatch<'a> {
 ///
 /// # Errors
 /// A [`Problem`] when the batch itself cannot be read.
-pub fn batch(bytes: &[u8], depth_max: usize, requests_max: usize, now_us: i64) -> Result<Vec<Result<Request, Problem>>, Problem> {
+pub fn batch(
+    bytes: &[u8],
+    depth_max: usize,
+    requests_max: usize,
+    now_us: i64,
+) -> Result<Vec<Result<Request, Problem>>, Problem> {
     if let Ok(batch) = serde_json::from_slice::<Batch>(bytes) {
         bound(batch.requests.len(), requests_max)?;
-        let convert = |body| request::convert(body, now_us).map_err(|errors| Problem::fields(Code::InvalidFields, errors));
+        let convert =
+            |body| request::convert(body, now_us).map_err(|errors| Problem::fields(Code::InvalidFields, errors));
         return Ok(batch.requests.into_iter().map(convert).collect());
     }
     let batch: RawBatch<'_> = parse(bytes, depth_max)?;
@@ -66,7 +72,9 @@ pub fn batch(bytes: &[u8], depth_max: usize, requests_max: usize, now_us: i64) -
 fn bound(count: usize, max: usize) -> Result<(), Problem> {
     match count {
         0 => Err(Problem::new(Code::InvalidFields, "requests: must hold at least one request")),
-        count if count > max => Err(Problem::new(Code::BatchTooLarge, format!("requests: at most {max} go into one batch; send several"))),
+        count if count > max => {
+            Err(Problem::new(Code::BatchTooLarge, format!("requests: at most {max} go into one batch; send several")))
+        }
         _ => Ok(()),
     }
 }

@@ -7,12 +7,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use domain::ids::{Action, ActorId, BadName, RequestId, SubjectId, Tenant, Word};
 use domain::request::{
-    Actor, ActorKind, Amount, Approval, ContextValue, IdType, LegalBasis, Principal, Request, Resource, Risk, RiskClass, RiskDimensions,
-    Subject,
+    Actor, ActorKind, Amount, Approval, ContextValue, IdType, LegalBasis, Principal, Request, Resource, Risk,
+    RiskClass, RiskDimensions, Subject,
 };
 
 use super::body::{
-    ActorBody, ActorKindName, AmountBody, ApprovalBody, IdTypeName, LegalBasisName, RequestBody, RiskBody, RiskClassName, SubjectBody,
+    ActorBody, ActorKindName, AmountBody, ApprovalBody, IdTypeName, LegalBasisName, RequestBody, RiskBody,
+    RiskClassName, SubjectBody,
 };
 use super::context::{ContextBody, ContextEntries};
 use crate::http::problem::FieldError;
@@ -63,7 +64,11 @@ pub(super) fn convert(body: RequestBody, now_us: i64) -> Result<Request, Vec<Fie
     if let Some(request) = &request
         && let Err(found) = request.validate()
     {
-        faults.0.extend(found.into_iter().map(|fault| FieldError { path: fault.path, code: fault.code, message: fault.message }));
+        faults.0.extend(found.into_iter().map(|fault| FieldError {
+            path: fault.path,
+            code: fault.code,
+            message: fault.message,
+        }));
     }
     match request {
         Some(request) if faults.0.is_empty() => Ok(request),
@@ -95,7 +100,11 @@ fn assemble(body: RequestBody, now_us: i64, faults: &mut Faults) -> Option<Reque
         Some(text) => match text.parse::<jiff::Timestamp>() {
             Ok(time) => time.as_microsecond(),
             Err(_) => {
-                faults.add("occurred_at", "bad_time", "must be a time of RFC 3339 with its offset, like 2026-01-31T12:00:00Z");
+                faults.add(
+                    "occurred_at",
+                    "bad_time",
+                    "must be a time of RFC 3339 with its offset, like 2026-01-31T12:00:00Z",
+                );
                 now_us
             }
         },
@@ -165,7 +174,11 @@ fn approval(body: &ApprovalBody, faults: &mut Faults) -> Option<Approval> {
     match uuid::Uuid::try_parse(&body.event_id) {
         Ok(id) => Some(Approval { event_id: id.into_bytes() }),
         Err(_) => {
-            faults.add("approval.event_id", "bad_id", "must be a UUID: the decision_id of the event that holds the approval");
+            faults.add(
+                "approval.event_id",
+                "bad_id",
+                "must be a UUID: the decision_id of the event that holds the approval",
+            );
             None
         }
     }
@@ -199,7 +212,11 @@ fn subjects(bodies: Vec<SubjectBody>, faults: &mut Faults) -> Vec<Subject> {
             match Word::new(name) {
                 Ok(name) => drop(fields.insert(name, value)),
                 Err(fault) => {
-                    faults.add(format!("subjects[{position}].fields[{place}]"), name_code(&fault), format!("the name {fault}"));
+                    faults.add(
+                        format!("subjects[{position}].fields[{place}]"),
+                        name_code(&fault),
+                        format!("the name {fault}"),
+                    );
                 }
             }
         }

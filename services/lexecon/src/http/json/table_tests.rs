@@ -40,7 +40,13 @@ fn what_is_no_json() {
     check(b"{\"request_id\":\"\\ud800\"}", "invalid_json", "", "", "");
     check(format!("{} 1", body("")).as_bytes(), "invalid_json", "", "", "trailing");
     check(format!("{}{}", "[".repeat(100_000), "]".repeat(100_000)).as_bytes(), "too_deep", "", "", "16");
-    check(body(&format!(r#""context":{{"a":{}1{}}}"#, "[".repeat(20), "]".repeat(20))).as_bytes(), "too_deep", "", "", "16");
+    check(
+        body(&format!(r#""context":{{"a":{}1{}}}"#, "[".repeat(20), "]".repeat(20))).as_bytes(),
+        "too_deep",
+        "",
+        "",
+        "16",
+    );
     check(b"\xef\xbb\xbf{}", "invalid_json", "", "", "");
     check(br#"{"request_id":1e400}"#, "invalid_json", "", "", "");
 }
@@ -52,12 +58,23 @@ fn what_has_another_shape() {
     check(b"\"CANARY\"", "invalid_fields", "", "wrong_type", "an object");
     check(b"{}", "invalid_fields", "request_id", "missing_field", "add it");
     check(br#"{"request_id":"r1","action":"read"}"#, "invalid_fields", "actor", "missing_field", "add it");
-    check(br#"{"request_id":"r1","action":"read","actor":{}}"#, "invalid_fields", "actor.id", "missing_field", "add it");
+    check(
+        br#"{"request_id":"r1","action":"read","actor":{}}"#,
+        "invalid_fields",
+        "actor.id",
+        "missing_field",
+        "add it",
+    );
     field(r#""resources":{}"#, "resources", "unknown_field", "known are request_id");
     field(r#""CANARY@x":1"#, "", "unknown_field", "known are");
     field(r#""request_id":"r2""#, "request_id", "duplicate_field", "keep one");
     field(r#""context":{"a":1,"a":2}"#, "context.a", "duplicate_field", "keep one");
-    field(r#""subjects":[{"id":"x","role":"r","fields":{"CANARY":"1","CANARY":"2"}}]"#, "subjects[0].fields", "duplicate_field", "");
+    field(
+        r#""subjects":[{"id":"x","role":"r","fields":{"CANARY":"1","CANARY":"2"}}]"#,
+        "subjects[0].fields",
+        "duplicate_field",
+        "",
+    );
     field(r#""subjects":[{"id":"x","role":"r","CANARY":"1"}]"#, "subjects[0]", "unknown_field", "known are id_type");
     field(r#""subjects":[{"id":"x","role":"r","fields":{"CANARY":1}}]"#, "subjects[0].fields", "wrong_type", "a text");
     field(r#""subjects":[{"role":"r"}]"#, "subjects[0].id", "missing_field", "");
@@ -67,7 +84,12 @@ fn what_has_another_shape() {
     field(r#""confidence_percent":"CANARY""#, "confidence_percent", "wrong_type", "0 to 255");
     field(r#""confidence_percent":300"#, "confidence_percent", "out_of_range", "0 to 255");
     field(r#""confidence_percent":50.5"#, "confidence_percent", "wrong_type", "whole number");
-    field(r#""amount":{"minor_units":9223372036854775808,"currency":"EUR"}"#, "amount.minor_units", "out_of_range", "64 bits");
+    field(
+        r#""amount":{"minor_units":9223372036854775808,"currency":"EUR"}"#,
+        "amount.minor_units",
+        "out_of_range",
+        "64 bits",
+    );
     field(r#""risk_class":"CANARY""#, "risk_class", "unknown_value", "one of minimal, limited");
     field(r#""legal_basis":"CANARY, expected a b""#, "legal_basis", "unknown_value", "one of consent");
     field(r#""context":{"limit":1.5}"#, "context.limit", "wrong_type", "whole number");
@@ -102,7 +124,12 @@ fn what_has_values_that_are_not_allowed() {
     field(r#""occurred_at":"2026-01-31""#, "occurred_at", "bad_time", "offset");
     field(r#""approval":{"event_id":"CANARY"}"#, "approval.event_id", "bad_id", "UUID");
     field(r#""context":{"CANARY key":1}"#, "context[0]", "bad_character", "the name");
-    field(r#""subjects":[{"id":"x","role":"r","fields":{"CANARY key":"1"}}]"#, "subjects[0].fields[0]", "bad_character", "the name");
+    field(
+        r#""subjects":[{"id":"x","role":"r","fields":{"CANARY key":"1"}}]"#,
+        "subjects[0].fields[0]",
+        "bad_character",
+        "the name",
+    );
     field(r#""subjects":[{"id":"x","role":"r"},{"id":"x","role":"q"}]"#, "subjects[1]", "duplicate", "");
     field(r#""actor":{"id":"b"}"#, "actor", "duplicate_field", "");
     let many = vec![r#"{"id":"x","role":"r"}"#; 17].join(",");
@@ -141,7 +168,11 @@ fn a_batch_keeps_each_fault_with_its_request() {
     let one = body("");
     let batch_of = |parts: &[&str]| format!(r#"{{"requests":[{}]}}"#, parts.join(",")).into_bytes();
     let codes = |parts: &[&str]| -> Vec<&'static str> {
-        batch(&batch_of(parts), DEPTH, 3, NOW).unwrap().into_iter().map(|one| one.map_or_else(|problem| problem.code, |_| "ok")).collect()
+        batch(&batch_of(parts), DEPTH, 3, NOW)
+            .unwrap()
+            .into_iter()
+            .map(|one| one.map_or_else(|problem| problem.code, |_| "ok"))
+            .collect()
     };
     assert_eq!(codes(&[&one]), ["ok"]);
     assert_eq!(codes(&[&one, r#"{"request_id":1}"#, &one]), ["ok", "invalid_fields", "ok"]);

@@ -27,9 +27,7 @@ impl Random {
     }
 
     fn some(&mut self, from: &[String], most: usize) -> BTreeSet<String> {
-        (0..self.below(most + 1))
-            .map(|_| self.one(from).clone())
-            .collect()
+        (0..self.below(most + 1)).map(|_| self.one(from).clone()).collect()
     }
 }
 
@@ -52,36 +50,19 @@ fn capitalised(name: &str) -> String {
 impl Pools {
     pub fn of(bundle: &Bundle) -> Pools {
         let with_case = |names: &BTreeSet<String>| -> Vec<String> {
-            names
-                .iter()
-                .flat_map(|n| [n.clone(), n.clone(), capitalised(n)])
-                .chain(["unheard-of".to_owned()])
-                .collect()
+            names.iter().flat_map(|n| [n.clone(), n.clone(), capitalised(n)]).chain(["unheard-of".to_owned()]).collect()
         };
         let cases = bundle.tests();
-        let tenants: BTreeSet<String> =
-            cases.iter().map(|case| case.given.tenant.clone()).collect();
-        let practices: BTreeSet<String> = cases
-            .iter()
-            .filter_map(|case| case.given.practice.clone())
-            .collect();
-        let amounts: BTreeSet<i64> = cases
-            .iter()
-            .filter_map(|case| case.given.amount.as_ref().map(|a| a.minor_units))
-            .collect();
+        let tenants: BTreeSet<String> = cases.iter().map(|case| case.given.tenant.clone()).collect();
+        let practices: BTreeSet<String> = cases.iter().filter_map(|case| case.given.practice.clone()).collect();
+        let amounts: BTreeSet<i64> =
+            cases.iter().filter_map(|case| case.given.amount.as_ref().map(|a| a.minor_units)).collect();
         Pools {
             tenants: with_case(&tenants),
             roles: with_case(bundle.roles()),
             classes: with_case(bundle.data_classes()),
-            actions: bundle
-                .actions()
-                .map(str::to_owned)
-                .chain(["undeclared".to_owned()])
-                .collect(),
-            practices: practices
-                .into_iter()
-                .chain(["unnamed".to_owned()])
-                .collect(),
+            actions: bundle.actions().map(str::to_owned).chain(["undeclared".to_owned()]).collect(),
+            practices: practices.into_iter().chain(["unnamed".to_owned()]).collect(),
             amounts: amounts.into_iter().chain([0, -1, i64::MAX]).collect(),
         }
     }
@@ -97,34 +78,14 @@ pub(super) fn generate(bundle: &Bundle, pools: &Pools, random: &mut Random) -> F
 }
 
 fn replace_one(facts: &mut Facts, bundle: &Bundle, pools: &Pools, random: &mut Random) {
-    let percents = [
-        None,
-        Some(0),
-        Some(29),
-        Some(30),
-        Some(39),
-        Some(59),
-        Some(69),
-        Some(79),
-        Some(100),
-    ];
-    let classes = [
-        RiskClass::Minimal,
-        RiskClass::Limited,
-        RiskClass::High,
-        RiskClass::Unacceptable,
-        RiskClass::Unknown,
-    ];
+    let percents = [None, Some(0), Some(29), Some(30), Some(39), Some(59), Some(69), Some(79), Some(100)];
+    let classes =
+        [RiskClass::Minimal, RiskClass::Limited, RiskClass::High, RiskClass::Unacceptable, RiskClass::Unknown];
     match random.below(18) {
         0 => facts.tenant = random.one(&pools.tenants).clone(),
         1 | 2 => facts.actor.roles = random.some(&pools.roles, 3),
         3 => {
-            let kinds = [
-                ActorKind::Person,
-                ActorKind::Agent,
-                ActorKind::Model,
-                ActorKind::System,
-            ];
+            let kinds = [ActorKind::Person, ActorKind::Agent, ActorKind::Model, ActorKind::System];
             facts.actor.kind = *random.one(&kinds);
         }
         4 => facts.action = random.one(&pools.actions).clone(),
@@ -135,18 +96,11 @@ fn replace_one(facts: &mut Facts, bundle: &Bundle, pools: &Pools, random: &mut R
         10 => facts.confidence_percent = *random.one(&percents),
         11 => {
             let currency = *random.one(&[*b"EUR", *b"USD", *b"CHF"]);
-            facts.amount = Some(Amount {
-                minor_units: *random.one(&pools.amounts),
-                currency,
-            });
+            facts.amount = Some(Amount { minor_units: *random.one(&pools.amounts), currency });
         }
         12 => facts.purpose = random.one(&[None, Some("care".to_owned())]).clone(),
         13 => {
-            facts.legal_basis = *random.one(&[
-                None,
-                Some(LegalBasis::Consent),
-                Some(LegalBasis::PublicTask),
-            ]);
+            facts.legal_basis = *random.one(&[None, Some(LegalBasis::Consent), Some(LegalBasis::PublicTask)]);
         }
         14 => facts.approved = !facts.approved,
         15 => {
@@ -154,23 +108,10 @@ fn replace_one(facts: &mut Facts, bundle: &Bundle, pools: &Pools, random: &mut R
             facts.actor.delegation_depth = u8::try_from(random.below(6)).unwrap();
         }
         16 => {
-            let of = |kind: &str, id: &str| {
-                Some(Resource {
-                    kind: kind.to_owned(),
-                    id: id.to_owned(),
-                })
-            };
-            let resources = [
-                None,
-                of("document", "7"),
-                of("document", "8"),
-                of("draft", "d-1"),
-                of("draft", "x"),
-            ];
+            let of = |kind: &str, id: &str| Some(Resource { kind: kind.to_owned(), id: id.to_owned() });
+            let resources = [None, of("document", "7"), of("document", "8"), of("draft", "d-1"), of("draft", "x")];
             facts.resource = random.one(&resources).clone();
-            facts.tool = random
-                .one(&[None, Some("editor".to_owned()), Some("saw".to_owned())])
-                .clone();
+            facts.tool = random.one(&[None, Some("editor".to_owned()), Some("saw".to_owned())]).clone();
         }
         _ => {
             let names: Vec<&String> = bundle.vocabulary().facts.keys().collect();
@@ -196,11 +137,8 @@ fn replace_one(facts: &mut Facts, bundle: &Bundle, pools: &Pools, random: &mut R
                 )
             };
             let fitting: Vec<&ContextValue> = values.iter().filter(fits).collect();
-            let value = if random.below(20) == 0 {
-                random.one(&values).clone()
-            } else {
-                (*random.one(&fitting)).clone()
-            };
+            let value =
+                if random.below(20) == 0 { random.one(&values).clone() } else { (*random.one(&fitting)).clone() };
             facts.context.insert(name, value);
         }
     }

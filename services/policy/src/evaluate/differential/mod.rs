@@ -1,11 +1,5 @@
 //! The index against a naive reference, on generated requests, and defects that the comparison must find.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::print_stdout
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stdout)]
 
 mod generate;
 mod reference;
@@ -19,24 +13,14 @@ use crate::{Bundle, BundleSource, Outcome, PolicySet, Verdict};
 use generate::{Pools, Random, generate};
 use reference::Reference;
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "tests read bundles of the repository"
-)]
+#[expect(clippy::disallowed_methods, reason = "tests read bundles of the repository")]
 fn source(dir: &Path, root: &Path, out: &mut BTreeMap<String, Vec<u8>>) {
     for entry in std::fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
             source(&path, root, out);
         } else {
-            out.insert(
-                path.strip_prefix(root)
-                    .unwrap()
-                    .to_str()
-                    .unwrap()
-                    .to_owned(),
-                std::fs::read(&path).unwrap(),
-            );
+            out.insert(path.strip_prefix(root).unwrap().to_str().unwrap().to_owned(), std::fs::read(&path).unwrap());
         }
     }
 }
@@ -46,9 +30,7 @@ fn bundle(path: &str, mode: &str) -> Bundle {
     let mut files = BTreeMap::new();
     source(&root, &root, &mut files);
     let manifest = files.get_mut("manifest.toml").unwrap();
-    let text = std::str::from_utf8(manifest)
-        .unwrap()
-        .replace("mode = \"strict\"", &format!("mode = \"{mode}\""));
+    let text = std::str::from_utf8(manifest).unwrap().replace("mode = \"strict\"", &format!("mode = \"{mode}\""));
     *manifest = text.into_bytes();
     Bundle::parse(&BundleSource { files }).unwrap()
 }
@@ -84,9 +66,7 @@ fn differences(sample: &Sample, set: &PolicySet) -> Vec<String> {
             && found.policies == expected.policies
             && found.obligations == expected.obligations;
         if !same {
-            out.push(format!(
-                "{facts:?}\n  reference {expected:?}\n  index     {found:?}"
-            ));
+            out.push(format!("{facts:?}\n  reference {expected:?}\n  index     {found:?}"));
         }
     }
     out
@@ -95,12 +75,7 @@ fn differences(sample: &Sample, set: &PolicySet) -> Vec<String> {
 /// Shares of outcomes, and that every policy determines something.
 fn assert_shares(name: &str, sample: &Sample) {
     let mut outcomes: BTreeMap<Outcome, usize> = BTreeMap::new();
-    let mut silent: BTreeSet<&str> = sample
-        .bundle
-        .policies()
-        .iter()
-        .map(|rule| rule.id.as_str())
-        .collect();
+    let mut silent: BTreeSet<&str> = sample.bundle.policies().iter().map(|rule| rule.id.as_str()).collect();
     for (_, verdict) in &sample.requests {
         *outcomes.entry(verdict.outcome).or_default() += 1;
         verdict.policies.iter().for_each(|id| {
@@ -109,16 +84,9 @@ fn assert_shares(name: &str, sample: &Sample) {
     }
     for outcome in [Outcome::Deny, Outcome::Permit, Outcome::Escalate] {
         let count = outcomes.get(&outcome).copied().unwrap_or(0);
-        assert!(
-            count * 10 >= sample.requests.len(),
-            "{name}: {outcome:?} {count} of {}",
-            sample.requests.len()
-        );
+        assert!(count * 10 >= sample.requests.len(), "{name}: {outcome:?} {count} of {}", sample.requests.len());
     }
-    assert!(
-        silent.is_empty(),
-        "{name}: these policies decide nothing: {silent:?}"
-    );
+    assert!(silent.is_empty(), "{name}: these policies decide nothing: {silent:?}");
 }
 
 const BUNDLES: [&str; 3] = [
@@ -134,12 +102,7 @@ fn index_and_reference_agree_on_generated_requests() {
         assert_shares(path, &sample);
         let set = sample.bundle.compile();
         let differences = differences(&sample, &set);
-        assert!(
-            differences.is_empty(),
-            "{path}: {} differ, first:\n{}",
-            differences.len(),
-            differences[0]
-        );
+        assert!(differences.is_empty(), "{path}: {} differ, first:\n{}", differences.len(), differences[0]);
         let considered: usize = sample
             .requests
             .iter()
@@ -159,12 +122,7 @@ fn index_and_reference_agree_in_every_mode() {
     for (seed, mode) in (11..).zip(["permissive", "paranoid"]) {
         let sample = sample(BUNDLES[2], mode, 4_000, seed);
         let differences = differences(&sample, &sample.bundle.compile());
-        assert!(
-            differences.is_empty(),
-            "{mode}: {} differ, first:\n{}",
-            differences.len(),
-            differences[0]
-        );
+        assert!(differences.is_empty(), "{mode}: {} differ, first:\n{}", differences.len(), differences[0]);
     }
 }
 
@@ -180,15 +138,8 @@ fn planted_defects_are_found_by_the_same_comparison() {
     ];
     assert!(differences(&sample, &PolicySet::build_with(&sample.bundle, None)).is_empty());
     for defect in defects {
-        let found = differences(
-            &sample,
-            &PolicySet::build_with(&sample.bundle, Some(defect)),
-        );
+        let found = differences(&sample, &PolicySet::build_with(&sample.bundle, Some(defect)));
         assert!(!found.is_empty(), "{defect:?} is not found");
-        println!(
-            "{defect:?}: found by {} of {} requests",
-            found.len(),
-            sample.requests.len()
-        );
+        println!("{defect:?}: found by {} of {} requests", found.len(), sample.requests.len());
     }
 }

@@ -5,9 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cedar_policy::{
-    Authorizer, Context, Decision, Entities, EntityId, EntityTypeName, EntityUid, Policy, Request,
-};
+use cedar_policy::{Authorizer, Context, Decision, Entities, EntityId, EntityTypeName, EntityUid, Policy, Request};
 use serde_json::{Value, json};
 
 use crate::bundle::policies::Part;
@@ -39,14 +37,9 @@ impl Reference {
             .iter()
             .enumerate()
             .map(|(position, rule)| {
-                let policy =
-                    Policy::parse(Some(cedar_policy::PolicyId::new(&rule.id)), &rule.text).unwrap();
+                let policy = Policy::parse(Some(cedar_policy::PolicyId::new(&rule.id)), &rule.text).unwrap();
                 let any = policy.action_constraint() == cedar_policy::ActionConstraint::Any;
-                (
-                    position,
-                    cedar_policy::PolicySet::from_policies([policy]).unwrap(),
-                    any,
-                )
+                (position, cedar_policy::PolicySet::from_policies([policy]).unwrap(), any)
             })
             .collect();
         Reference {
@@ -58,20 +51,13 @@ impl Reference {
     }
 
     fn context(&self, facts: &Facts) -> Value {
-        let classes: Vec<Value> = facts
-            .data_classes
-            .iter()
-            .map(|c| entity("DataClass", c))
-            .collect();
+        let classes: Vec<Value> = facts.data_classes.iter().map(|c| entity("DataClass", c)).collect();
         let mut groups: BTreeSet<String> = facts.data_classes.clone();
         loop {
             let parents: BTreeSet<String> = self
                 .statics
                 .iter()
-                .filter(|e| {
-                    e["uid"]["type"] == "DataClass"
-                        && groups.contains(e["uid"]["id"].as_str().unwrap())
-                })
+                .filter(|e| e["uid"]["type"] == "DataClass" && groups.contains(e["uid"]["id"].as_str().unwrap()))
                 .flat_map(|e| e["parents"].as_array().unwrap())
                 .map(|parent| parent["id"].as_str().unwrap().to_owned())
                 .collect();
@@ -109,20 +95,14 @@ impl Reference {
         set("practice", facts.practice.as_ref().map(|v| json!(v)));
         set("purpose", facts.purpose.as_ref().map(|v| json!(v)));
         set("risk_score", facts.risk_score.map(|v| json!(v)));
-        set(
-            "confidence_percent",
-            facts.confidence_percent.map(|v| json!(v)),
-        );
-        set(
-            "model",
-            facts.actor.model.as_ref().map(|v| entity("Model", v)),
-        );
+        set("confidence_percent", facts.confidence_percent.map(|v| json!(v)));
+        set("model", facts.actor.model.as_ref().map(|v| entity("Model", v)));
         set("tool", facts.tool.as_ref().map(|v| entity("Tool", v)));
         set(
             "amount",
-            facts.amount.as_ref().map(|a| {
-                json!({ "minor_units": a.minor_units, "currency": std::str::from_utf8(&a.currency).unwrap() })
-            }),
+            facts.amount.as_ref().map(
+                |a| json!({ "minor_units": a.minor_units, "currency": std::str::from_utf8(&a.currency).unwrap() }),
+            ),
         );
         let basis = |basis| match basis {
             LegalBasis::Consent => "consent",
@@ -132,10 +112,7 @@ impl Reference {
             LegalBasis::PublicTask => "public_task",
             LegalBasis::LegitimateInterests => "legitimate_interests",
         };
-        set(
-            "legal_basis",
-            facts.legal_basis.map(|b| entity("LegalBasis", basis(b))),
-        );
+        set("legal_basis", facts.legal_basis.map(|b| entity("LegalBasis", basis(b))));
         for (name, value) in &facts.context {
             if self.bundle.vocabulary().facts.contains_key(name) {
                 context["facts"][name] = match value {
@@ -160,12 +137,8 @@ impl Reference {
             explanation: String::new(),
         };
         let failed = |ids| verdict(Outcome::Deny, ReasonCode::PolicyError, ids);
-        let context =
-            Context::from_json_value(self.context(facts), Some((schema, &self.some_action)));
-        let Some(context) = context
-            .ok()
-            .filter(|c| c.validate(schema, &self.some_action).is_ok())
-        else {
+        let context = Context::from_json_value(self.context(facts), Some((schema, &self.some_action)));
+        let Some(context) = context.ok().filter(|c| c.validate(schema, &self.some_action).is_ok()) else {
             return failed(Vec::new());
         };
         let kind = match facts.actor.kind {
@@ -175,23 +148,10 @@ impl Reference {
             ActorKind::System => "AiSystem",
         };
         let principal = uid(kind, &facts.actor.id);
-        let (resource_kind, id) = facts
-            .resource
-            .as_ref()
-            .map_or((String::new(), String::new()), |r| {
-                (r.kind.clone(), r.id.clone())
-            });
-        let resource_id = if facts.resource.is_some() {
-            format!("{resource_kind}/{id}")
-        } else {
-            String::new()
-        };
-        let mut parents: Vec<Value> = facts
-            .actor
-            .roles
-            .iter()
-            .map(|r| json!({ "type": "Role", "id": r }))
-            .collect();
+        let (resource_kind, id) =
+            facts.resource.as_ref().map_or((String::new(), String::new()), |r| (r.kind.clone(), r.id.clone()));
+        let resource_id = if facts.resource.is_some() { format!("{resource_kind}/{id}") } else { String::new() };
+        let mut parents: Vec<Value> = facts.actor.roles.iter().map(|r| json!({ "type": "Role", "id": r })).collect();
         let tenant = json!({ "type": "Tenant", "id": facts.tenant });
         parents.push(tenant.clone());
         let mut entities = self.statics.clone();
@@ -205,28 +165,13 @@ impl Reference {
         let action = uid("Action", &facts.action);
         let resource = uid("Resource", &resource_id);
         let ty = principal.type_name().clone();
-        let declared = schema
-            .principals_for_action(&action)
-            .is_some_and(|mut types| types.any(|t| *t == ty));
+        let declared = schema.principals_for_action(&action).is_some_and(|mut types| types.any(|t| *t == ty));
         // What the schema declares must be valid by the schema, down to every attribute of the context.
-        let request = Request::new(
-            principal,
-            action,
-            resource,
-            context,
-            declared.then_some(schema),
-        )
-        .unwrap();
+        let request = Request::new(principal, action, resource, context, declared.then_some(schema)).unwrap();
         self.combine(facts, declared, &request, &entities)
     }
 
-    fn combine(
-        &self,
-        facts: &Facts,
-        declared: bool,
-        request: &Request,
-        entities: &Entities,
-    ) -> Verdict {
+    fn combine(&self, facts: &Facts, declared: bool, request: &Request, entities: &Entities) -> Verdict {
         let mut hits: BTreeMap<Part, Vec<usize>> = BTreeMap::new();
         let mut errors: BTreeMap<bool, Vec<String>> = BTreeMap::new();
         for (position, set, any_action) in &self.policies {
@@ -236,75 +181,36 @@ impl Reference {
             }
             let response = Authorizer::new().is_authorized(request, set, entities);
             if response.diagnostics().errors().next().is_some() {
-                errors
-                    .entry(rule.part == Part::Oversight)
-                    .or_default()
-                    .push(rule.id.clone());
-            } else if response.decision() == Decision::Allow
-                || response.diagnostics().reason().next().is_some()
-            {
+                errors.entry(rule.part == Part::Oversight).or_default().push(rule.id.clone());
+            } else if response.decision() == Decision::Allow || response.diagnostics().reason().next().is_some() {
                 hits.entry(rule.part).or_default().push(*position);
             }
         }
         let hit = |part| hits.get(&part).cloned().unwrap_or_default();
-        let (forbids, permits, oversight) =
-            (hit(Part::Forbid), hit(Part::Permit), hit(Part::Oversight));
+        let (forbids, permits, oversight) = (hit(Part::Forbid), hit(Part::Permit), hit(Part::Oversight));
         let mode = self.bundle.mode();
         let first_allows = forbids.is_empty() && (!permits.is_empty() || mode == Mode::Permissive);
-        let fatal = errors.get(&false).or_else(|| {
-            if first_allows {
-                errors.get(&true)
-            } else {
-                None
-            }
-        });
+        let fatal = errors.get(&false).or_else(|| if first_allows { errors.get(&true) } else { None });
         if let Some(ids) = fatal {
-            return self.verdict(
-                Outcome::Deny,
-                ReasonCode::PolicyError,
-                &[],
-                ids.clone(),
-                &[],
-            );
+            return self.verdict(Outcome::Deny, ReasonCode::PolicyError, &[], ids.clone(), &[]);
         }
         if !forbids.is_empty() {
             let reason = self.reason(&forbids).unwrap_or(ReasonCode::Forbidden);
             return self.verdict(Outcome::Deny, reason, &forbids, Vec::new(), &[]);
         }
         if !first_allows {
-            return self.verdict(
-                Outcome::Deny,
-                ReasonCode::NoMatchingPermit,
-                &[],
-                Vec::new(),
-                &[],
-            );
+            return self.verdict(Outcome::Deny, ReasonCode::NoMatchingPermit, &[], Vec::new(), &[]);
         }
         if !oversight.is_empty() {
-            let reason = self
-                .reason(&oversight)
-                .unwrap_or(ReasonCode::OversightRequired);
+            let reason = self.reason(&oversight).unwrap_or(ReasonCode::OversightRequired);
             return self.verdict(Outcome::Escalate, reason, &oversight, Vec::new(), &permits);
         }
-        let marked = permits
-            .iter()
-            .any(|p| self.bundle.policies()[*p].annotations.low_risk);
-        let stated =
-            facts.risk_class == RiskClass::Minimal && matches!(facts.risk_score, Some(0..=29));
+        let marked = permits.iter().any(|p| self.bundle.policies()[*p].annotations.low_risk);
+        let stated = facts.risk_class == RiskClass::Minimal && matches!(facts.risk_score, Some(0..=29));
         if mode == Mode::Paranoid && !marked && !stated {
-            return self.verdict(
-                Outcome::Escalate,
-                ReasonCode::NotExplicitlyLowRisk,
-                &permits,
-                Vec::new(),
-                &permits,
-            );
+            return self.verdict(Outcome::Escalate, ReasonCode::NotExplicitlyLowRisk, &permits, Vec::new(), &permits);
         }
-        let reason = if permits.is_empty() {
-            ReasonCode::NotForbidden
-        } else {
-            ReasonCode::Permitted
-        };
+        let reason = if permits.is_empty() { ReasonCode::NotForbidden } else { ReasonCode::Permitted };
         self.verdict(Outcome::Permit, reason, &permits, Vec::new(), &[])
     }
 
@@ -343,21 +249,10 @@ impl Reference {
         let obligations: BTreeSet<String> = determining
             .iter()
             .chain(also)
-            .flat_map(|p| {
-                rule(p)
-                    .annotations
-                    .obligations
-                    .iter()
-                    .map(|o| o.as_str().to_owned())
-            })
+            .flat_map(|p| rule(p).annotations.obligations.iter().map(|o| o.as_str().to_owned()))
             .collect();
-        let severity = (outcome == Outcome::Escalate).then(|| {
-            determining
-                .iter()
-                .filter_map(|p| rule(p).annotations.severity)
-                .max()
-                .unwrap_or(Severity::Medium)
-        });
+        let severity = (outcome == Outcome::Escalate)
+            .then(|| determining.iter().filter_map(|p| rule(p).annotations.severity).max().unwrap_or(Severity::Medium));
         Verdict {
             outcome,
             reason,
