@@ -4,13 +4,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 const USAGE: &str =
-    "usage: ops/bench [--quick] [--only NAME,…] [--json FILE] [--scratch DIR] [--binary FILE] [--other FILE]
+    "usage: ops/bench [--quick] [--only NAME,…] [--json FILE] [--scratch DIR] [--binary FILE] [--decisions N] [--other FILE]
   --quick         short runs: a look, no figures to quote
   --only NAME,…   some measurements only
   --json FILE     write all figures, with commit and machine
   --scratch DIR   where data directories are made [default: the system's directory for temporary files]
   --binary FILE   the lexecon to measure [default: the one beside this program]
-  --other FILE    another lexecon, measured in turn with the first (http and engine only): A B A B";
+  --decisions N   how many go through for the measurement of memory [default: 5000000; quick: 200000]
+  --other FILE    another lexecon, measured in turn with the first (http only): A B A B";
 
 #[derive(Clone, Debug, Default)]
 pub struct Arguments {
@@ -18,6 +19,8 @@ pub struct Arguments {
     pub json: Option<PathBuf>,
     pub binary: Option<PathBuf>,
     pub other: Option<PathBuf>,
+    /// Decisions of the measurement of memory.
+    pub decisions: Option<u64>,
     scratch: Option<PathBuf>,
     only: Vec<String>,
 }
@@ -33,6 +36,9 @@ impl Arguments {
                 "--scratch" => arguments.scratch = Some(value()?.into()),
                 "--binary" => arguments.binary = Some(value()?.into()),
                 "--other" => arguments.other = Some(value()?.into()),
+                "--decisions" => {
+                    arguments.decisions = Some(value()?.parse().map_err(|error| format!("--decisions: {error}"))?)
+                }
                 "--only" => arguments.only = value()?.split(',').map(str::to_owned).collect(),
                 "--help" | "-h" => return Err(format!("{USAGE}\nmeasurements: {}", names.join(", "))),
                 _ => return Err(format!("unknown argument {word}\n{USAGE}")),

@@ -8,6 +8,7 @@
 #![allow(clippy::print_stderr, clippy::cast_possible_truncation, clippy::cast_precision_loss, missing_docs)]
 
 mod arguments;
+mod bundles;
 mod client;
 mod disk;
 mod end_to_end;

@@ -52,7 +52,7 @@ pub(crate) use conservation::input_of;
 pub(crate) use cursor::load as load_cursor;
 pub(crate) use decisions::{acting, find_id, mark_of, short, tenants};
 pub(crate) use outcomes::frames_from as outcome_frames_from;
-pub(crate) use requests::find as find_request;
+pub(crate) use requests::{find as find_request, key as request_row};
 
 /// A read model in the making.
 ///

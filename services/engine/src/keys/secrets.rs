@@ -191,6 +191,7 @@ impl Secrets {
             period,
             index: files::read(&dir.join(INDEX_FILE))?,
             queue: files::read(&dir.join(QUEUE_FILE))?,
+            index_keys: IndexKeys::default(),
         })
     }
 
@@ -202,6 +203,7 @@ impl Secrets {
             period: FIRST_PERIOD,
             index: key(b"index"),
             queue: key(b"queue"),
+            index_keys: IndexKeys::default(),
         }
     }
 

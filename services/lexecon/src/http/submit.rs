@@ -62,6 +62,20 @@ pub(super) fn begin(app: &App, request: &domain::request::Request) -> Result<(Su
     Ok((submitted, Location::of(request)))
 }
 
+/// Hands several requests over together, those that are none left in their places.
+pub(super) fn begin_many(
+    app: &App,
+    requests: Vec<Result<domain::request::Request, Problem>>,
+) -> Vec<Result<(Submitted, Location), Problem>> {
+    let mut submitted = app.system.submit_many(requests.iter().flatten()).into_iter();
+    let mut next = |request: &domain::request::Request| match submitted.next() {
+        Some(Ok(submitted)) => Ok((submitted, Location::of(request))),
+        Some(Err(error)) => Err(refused(&error)),
+        None => Err(Problem::internal("submitting", &"fewer were taken than sent")),
+    };
+    requests.into_iter().map(|request| request.and_then(|request| next(&request))).collect()
+}
+
 /// Why the engine did not take a request.
 pub(super) fn refused(error: &SubmitError) -> Problem {
     match error {
