@@ -149,10 +149,11 @@ impl Pipeline {
         Pipeline {
             policies,
             secrets: Secrets::in_memory(1),
-            reader: wire::RequestReader::with_builtin().expect("schemas are built in"),
+            reader: wire::RequestReader::with_builtin(wire::Limits::default()).expect("schemas are built in"),
             kv: Arc::new(kv),
             terms: Terms::default(),
-            head: Head::genesis(chain),
+            // As after a claim.
+            head: Head { writer_epoch: 1, ..Head::genesis(chain) },
             next_outcome_no: 0,
             next_offset: 0,
             followers: follow::all(&follow::Settings::default()),
