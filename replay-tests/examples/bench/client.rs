@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::traffic::Templates;
+use crate::traffic::{self, Templates};
 
 /// What one run sends.
 #[derive(Clone)]
@@ -109,8 +109,9 @@ fn connection(load: &Load, templates: &Templates, next: &AtomicU64, done: &Atomi
 
 fn compose(load: &Load, templates: &Templates, number: u64, body: &mut Vec<u8>, call: &mut Vec<u8>) {
     body.clear();
+    let now = traffic::now();
     let path = if load.batch == 0 {
-        templates.push(load.run, number, body);
+        templates.push(load.run, number, &now, body);
         "/v1/decisions"
     } else {
         body.extend_from_slice(b"{\"requests\":[");
@@ -118,7 +119,7 @@ fn compose(load: &Load, templates: &Templates, number: u64, body: &mut Vec<u8>, 
             if offset > 0 {
                 body.push(b',');
             }
-            templates.push(load.run, number + offset, body);
+            templates.push(load.run, number + offset, &now, body);
         }
         body.extend_from_slice(b"]}");
         "/v1/decisions:batch"

@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::arguments::Arguments;
 use crate::bundles;
 use crate::report::{Report, table};
-use crate::traffic::Templates;
+use crate::traffic::{self, Templates};
 use crate::usage::Meter;
 
 const INFLIGHT: usize = 400;
@@ -35,7 +35,7 @@ pub fn measure(arguments: &Arguments, report: &mut Report) {
         }
         while waiting.len() < INFLIGHT {
             body.clear();
-            templates.push(0, next, &mut body);
+            templates.push(0, next, &traffic::now(), &mut body);
             next += 1;
             let request = lexecon::http::json::request(&body, DEPTH_MAX, engine::runtime::clock::wall_us());
             let Ok(request) = request else { panic!("generated requests are valid") };

@@ -32,7 +32,7 @@ use serde_json::{Value, json};
 use crate::arguments::Arguments;
 use crate::bundles;
 use crate::report::{Report, table};
-use crate::traffic::Templates;
+use crate::traffic::{self, Templates};
 
 const FRAME: u64 = 50;
 const DEPTH_MAX: usize = 32;
@@ -248,9 +248,10 @@ impl Pipeline {
     /// What the interface does before it hands requests over.
     fn edge(&mut self) -> Vec<Item> {
         let mut items = Vec::new();
+        let now = traffic::now();
         for _ in 0..FRAME {
             let mut body = Vec::new();
-            self.templates.push(0, self.next_offset, &mut body);
+            self.templates.push(0, self.next_offset, &now, &mut body);
             let request = self.timed(0, |_| lexecon::http::json::request(&body, DEPTH_MAX, wall_us()));
             let Ok(request) = request else { panic!("generated requests are valid") };
             let bytes = self.timed(1, |_| wire::encode_request(&request).expect("it encodes"));

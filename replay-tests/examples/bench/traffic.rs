@@ -18,13 +18,20 @@ impl Templates {
         Templates((0..COUNT).map(split).collect())
     }
 
-    /// Appends the body of a request whose id is unique as long as `run` and `number` are.
-    pub fn push(&self, run: u64, number: u64, out: &mut Vec<u8>) {
+    /// Appends the body of a request whose id is unique as long as `run` and `number` are, dated as a producer would.
+    pub fn push(&self, run: u64, number: u64, now: &str, out: &mut Vec<u8>) {
         use std::io::Write;
         let index = usize::try_from(number % COUNT).unwrap_or(0);
         let (before, after) = &self.0[index];
-        out.extend_from_slice(before.as_bytes());
+        write!(out, "{{\"occurred_at\":\"{now}\",").unwrap();
+        out.extend_from_slice(before.trim_start_matches('{').as_bytes());
         write!(out, "b{run:x}-{number}").unwrap();
         out.extend_from_slice(after.as_bytes());
     }
+}
+
+/// The present time as producers write it.
+pub fn now() -> String {
+    let us = engine::runtime::clock::wall_us();
+    jiff::Timestamp::from_microsecond(us).map(|time| time.to_string()).unwrap_or_default()
 }

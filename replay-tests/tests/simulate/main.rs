@@ -17,37 +17,57 @@ mod check;
 mod node;
 mod world;
 
-use world::{Planted, World};
+use replay_tests::defect::Defect;
+use world::{Figures, World};
 
 const SEEDS: u64 = 300;
 
 #[test]
 fn no_seed_loses_doubles_or_forks() {
-    let (mut requests, mut frames, mut strays, mut crashes, mut claims) = (0, 0, 0, 0, 0);
-    let only = std::env::var("SIM_SEED").ok().and_then(|seed| seed.parse().ok());
-    for seed in only.map_or(0..SEEDS, |seed: u64| seed..seed + 1) {
-        let figures = World::run(seed, None).unwrap_or_else(|violation| panic!("seed {seed}: {violation}"));
-        requests += figures.requests;
-        frames += figures.frames;
-        strays += figures.strays;
-        crashes += figures.crashes;
-        claims += figures.claims;
+    let mut sum = Figures::default();
+    let only: Option<u64> = std::env::var("SIM_SEED").ok().and_then(|seed| seed.parse().ok());
+    let seeds = only.map_or(0..SEEDS, |seed| seed..seed + 1);
+    for seed in seeds.clone() {
+        sum.add(&World::run(seed, None).unwrap_or_else(|violation| panic!("seed {seed}: {violation}")));
     }
+    let Figures {
+        requests,
+        frames,
+        strays,
+        crashes,
+        claims,
+        told,
+        halted,
+        consumed,
+        decisions,
+        rejected,
+        duplicates,
+        decided_again,
+    } = sum;
     println!(
-        "simulation: {SEEDS} seeds, {requests} requests, {frames} frames, {claims} claims, {strays} strays refused, {crashes} crashes: 0 violations"
+        "simulation: {} seeds, {requests} bodies sent, {frames} frames, {claims} claims, {strays} strays refused, {crashes} crashes: 0 violations",
+        seeds.count()
     );
-    assert!(
-        strays > 100 && crashes > 100 && claims > 500,
-        "the storm was none: {strays} strays, {crashes} crashes, {claims} claims"
+    println!(
+        "simulation: {consumed} consumed = {decisions} decided + {duplicates} duplicates + {rejected} rejected; {told} answers told, all in the ledger; {decided_again} events made again"
     );
+    println!("simulation: {halted} superseded owners stopped where they should have yielded");
+    assert_eq!(consumed, decisions + duplicates + rejected, "I8");
+    if only.is_none() {
+        assert!(
+            strays > 100 && crashes > 100 && claims > 500,
+            "the storm was none: {strays} strays, {crashes} crashes, {claims} claims"
+        );
+    }
 }
 
 #[test]
-fn the_checker_finds_planted_bugs() {
-    for planted in Planted::ALL {
-        let found =
-            (0..SEEDS).find_map(|seed| World::run(seed, Some(planted)).err().map(|violation| (seed, violation)));
-        let (seed, violation) = found.unwrap_or_else(|| panic!("{planted:?} was not found in {SEEDS} seeds"));
-        println!("simulation: {planted:?} found at seed {seed}: {violation}");
+fn the_checker_finds_planted_defects() {
+    // A late sweep needs a commit that is heard of after others went on. Here each poll answers what it executes; the
+    // model, where hearing is a step of its own, finds it.
+    for defect in Defect::ALL.into_iter().filter(|defect| *defect != Defect::LateSweep) {
+        let found = (0..SEEDS).find_map(|seed| World::run(seed, Some(defect)).err().map(|violation| (seed, violation)));
+        let (seed, violation) = found.unwrap_or_else(|| panic!("{defect:?} was not found in {SEEDS} seeds"));
+        println!("simulation: {defect:?} found at seed {seed}: {violation}");
     }
 }

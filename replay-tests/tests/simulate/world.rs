@@ -3,39 +3,24 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use domain::decide::Terms;
-use domain::ids::{Action, ActorId, RequestId, SubjectId, Tenant, Word};
-use domain::request::{Actor, ActorKind, IdType, Request, RiskClass, Subject};
 use domain::routing::{Routing, RoutingKey};
-use engine::keys::Secrets;
 use engine::kv::memory::MemoryKv;
-use engine::owner::{Bundles, Context, Limits};
+use engine::owner::{Answer, Context, Limits};
 use eventlog::memory::{Chances, Memory, Plan, WriteFate};
-use eventlog::{LogReader, NewRecord, ReadLimit, Topic};
-use ledger::{ChainId, LedgerId};
+use eventlog::{LogReader, NewRecord, Position, ReadLimit, Topic};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha20Rng;
+use replay_tests::defect::{Defect, Flaw};
+use replay_tests::sample;
 
 use crate::check;
-use crate::node::Node;
+use crate::node::{Flaws, Node};
 
-const PARTITIONS: u32 = 2;
-const START_US: i64 = 1_790_000_000_000_000;
-
-/// Bugs that the checker must find.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Planted {
-    /// An unknown answer is taken for a commit.
-    CommitAssumed,
-    /// A frame is sent before its keys are durable.
-    KeysNotStaged,
-    /// The local state of another ledger position is kept after a crash: the input position comes from there.
-    StateFromAnotherRun,
-}
-
-impl Planted {
-    pub const ALL: [Planted; 3] = [Planted::CommitAssumed, Planted::KeysNotStaged, Planted::StateFromAnotherRun];
-}
+pub const PARTITIONS: u32 = 2;
+/// Bytes of a bundle in one record: small, so that it comes in many.
+const CHUNK_BYTES: usize = 700;
+/// Actors; a request's number names its actor, so that a known id comes from the one it is known of.
+const ACTORS: u32 = 6;
 
 #[derive(Default)]
 pub struct Figures {
@@ -44,24 +29,56 @@ pub struct Figures {
     pub strays: usize,
     pub crashes: usize,
     pub claims: usize,
+    /// Answers that callers were told.
+    pub told: usize,
+    /// Superseded owners that stopped where they should have yielded.
+    pub halted: usize,
+    /// Offsets consumed, and what became of them.
+    pub consumed: u64,
+    pub decisions: u64,
+    pub rejected: u64,
+    pub duplicates: u64,
+    /// Events made again with the same bytes.
+    pub decided_again: u64,
 }
 
-/// What was sent, by identity of the request: how many different bodies.
+impl Figures {
+    pub fn add(&mut self, other: &Figures) {
+        self.requests += other.requests;
+        self.frames += other.frames;
+        self.strays += other.strays;
+        self.crashes += other.crashes;
+        self.claims += other.claims;
+        self.told += other.told;
+        self.halted += other.halted;
+        self.consumed += other.consumed;
+        self.decisions += other.decisions;
+        self.rejected += other.rejected;
+        self.duplicates += other.duplicates;
+        self.decided_again += other.decided_again;
+    }
+}
+
+/// What was sent, by actor and id of the request: the different bodies.
 pub type Sent = BTreeMap<(String, String), BTreeSet<Vec<u8>>>;
 
 pub struct World {
     pub ctx: Arc<Context>,
     pub log: Memory,
-    pub chains: Vec<ChainId>,
     rng: ChaCha20Rng,
     nodes: Vec<Node>,
+    /// What processes that are gone told their callers, and how they stopped.
+    told: Vec<(u32, Answer)>,
+    stopped: Vec<String>,
+    gone: Vec<Flaws>,
+    competed: bool,
     now_us: i64,
     pub sent: Sent,
     pub poison: usize,
     next_request: u32,
     pushed: BTreeMap<(Topic, u32), u64>,
-    planted: Option<Planted>,
-    figures: Figures,
+    pub defect: Option<Defect>,
+    crashes: usize,
 }
 
 impl World {
@@ -69,99 +86,72 @@ impl World {
     ///
     /// # Errors
     /// The first violation, in words.
-    pub fn run(seed: u64, planted: Option<Planted>) -> Result<Figures, String> {
-        let mut world = World::new(seed, planted);
-        world.publish_bundle();
+    pub fn run(seed: u64, defect: Option<Defect>) -> Result<Figures, String> {
+        let mut world = World::new(seed, defect);
+        world.begin();
         for _ in 0..250 {
             world.event(seed);
         }
         world.log.set_plan(Plan::plain());
         world.calm();
-        check::all(&world, &mut Figures::default())?;
-        let mut figures = std::mem::take(&mut world.figures);
-        check::all(&world, &mut figures)?;
-        figures.requests = world.sent.values().map(BTreeSet::len).sum();
-        Ok(figures)
+        Ok(Figures { crashes: world.crashes, ..check::all(&world)? })
     }
 
-    fn new(seed: u64, planted: Option<Planted>) -> World {
-        let log = Memory::new(PARTITIONS, Plan::seeded(seed, Chances::STORMY));
-        let ctx = Arc::new(Context {
-            secrets: Arc::new(Secrets::in_memory(seed)),
-            requests: Arc::new(wire::RequestReader::with_builtin(wire::Limits::default()).unwrap()),
-            terms: Terms::default(),
-            routing: Routing::Actor,
-            partitions: PARTITIONS,
-            topic_id: Box::new(|_, _| [9; 16]),
-            limits: Limits {
-                batch_events_max: 6,
-                backoff_first_us: 1_000,
-                backoff_max_us: 50_000,
-                ..Limits::default()
-            },
-            bundles: Bundles::default(),
-        });
-        let ledger_id = LedgerId([7; 16]);
-        let chains = (0..PARTITIONS).map(|partition| ChainId { ledger_id, partition, chain_epoch: 0 }).collect();
+    fn new(seed: u64, defect: Option<Defect>) -> World {
+        let limits =
+            Limits { batch_events_max: 6, backoff_first_us: 1_000, backoff_max_us: 50_000, ..Limits::default() };
         let mut world = World {
-            ctx,
-            log,
-            chains,
+            ctx: sample::context(seed, PARTITIONS, limits),
+            log: Memory::new(PARTITIONS, Plan::seeded(seed, Chances::STORMY)),
             rng: ChaCha20Rng::seed_from_u64(seed),
             nodes: Vec::new(),
-            now_us: START_US,
+            told: Vec::new(),
+            stopped: Vec::new(),
+            gone: Vec::new(),
+            competed: false,
+            now_us: sample::START_US,
             sent: Sent::new(),
             poison: 0,
             next_request: 0,
             pushed: BTreeMap::new(),
-            planted,
-            figures: Figures::default(),
+            defect,
+            crashes: 0,
         };
-        world.start(0, MemoryKv::default());
+        let node = world.node(MemoryKv::default(), world.unflawed());
+        world.nodes.push(node);
         world
     }
 
-    fn start(&mut self, at: usize, kv: MemoryKv) {
-        let seed = self.rng.random();
-        let node = Node::start(&self.ctx, &self.chains, &self.log, kv, seed, self.planted);
-        if at < self.nodes.len() { self.nodes[at] = node } else { self.nodes.push(node) }
+    fn unflawed(&self) -> Flaws {
+        (0..PARTITIONS).map(|partition| (partition, Flaw::new(self.defect))).collect()
     }
 
-    fn publish_bundle(&mut self) {
-        let bundle = policy::Bundle::parse(&check::bundle()).unwrap();
-        let bundle_hash = bundle.hash().0;
-        let text = bundle.encode();
-        let mut records = Vec::new();
-        let chunks = text.chunks(700).count() as u32;
-        for (chunk_no, bytes) in (0u32..).zip(text.chunks(700)) {
-            let record = wire::PolicyRecord::Publish {
-                command_id: [1; 16],
-                bundle_hash,
-                chunk_no,
-                chunks,
-                bytes: bytes.into(),
-                by: "sim".into(),
-            };
-            records.push(record.encode().unwrap());
-        }
-        records.push(
-            wire::PolicyRecord::Activate { command_id: [2; 16], bundle_hash, by: "sim".into() }.encode().unwrap(),
-        );
-        for value in records {
-            self.write(Topic::Policies, 0, value, Vec::new());
-        }
-        for partition in 0..PARTITIONS {
-            let tenant = Tenant::new("default").unwrap();
-            let record = wire::CommandRecord::CreateTenant { command_id: [3; 16], tenant, by: "sim".into() };
-            self.write(Topic::Commands, partition, record.encode().unwrap(), Vec::new());
+    fn node(&mut self, kv: MemoryKv, flaws: Flaws) -> Node {
+        let seed = self.rng.random();
+        Node::start(&self.ctx, &self.log, kv, seed, flaws)
+    }
+
+    /// Ends a process and starts it again, with its local state or without.
+    fn restart(&mut self, at: usize, keeps_state: bool) {
+        let node = &mut self.nodes[at];
+        self.told.append(&mut node.told);
+        self.stopped.append(&mut node.stopped);
+        let kv = if keeps_state { node.kv.clone() } else { MemoryKv::default() };
+        let mut flaws = std::mem::take(&mut node.flaws);
+        flaws.values_mut().for_each(|flaw| flaw.crash(keeps_state));
+        self.nodes[at] = self.node(kv, flaws);
+    }
+
+    fn begin(&mut self) {
+        for record in sample::beginning(PARTITIONS, CHUNK_BYTES) {
+            self.write(record);
         }
         for _ in 0..60 {
             self.turn();
         }
     }
 
-    fn write(&mut self, topic: Topic, partition: u32, value: Vec<u8>, key: Vec<u8>) {
-        let record = NewRecord { topic, partition, key, headers: Vec::new(), value };
+    fn write(&mut self, record: NewRecord) {
         self.log.with_state(|state| state.write(vec![record], WriteFate::Plain)).unwrap();
     }
 
@@ -171,7 +161,7 @@ impl World {
         for topic in [Topic::Policies, Topic::Commands, Topic::Requests] {
             for partition in 0..PARTITIONS {
                 let from = self.pushed.get(&(topic, partition)).copied().unwrap_or(0);
-                let records = reader.read(topic, partition, eventlog::Position(from), ReadLimit::default()).unwrap();
+                let records = reader.read(topic, partition, Position(from), ReadLimit::default()).unwrap();
                 let Some(last) = records.last() else { continue };
                 self.pushed.insert((topic, partition), last.position.0 + 1);
                 for node in &mut self.nodes {
@@ -201,10 +191,19 @@ impl World {
             45..48 => {
                 let partition = self.rng.random_range(0..PARTITIONS);
                 self.poison += 1;
-                self.write(Topic::Requests, partition, vec![0xff; 20], Vec::new());
+                self.write(NewRecord::new(Topic::Requests, partition, Vec::new(), vec![0xff; 20]));
             }
-            48..50 => self.crash(),
-            50..52 if self.nodes.len() == 1 && seed % 2 == 1 => self.start(1, MemoryKv::default()),
+            48..50 => {
+                self.crashes += 1;
+                let at = self.rng.random_range(0..self.nodes.len());
+                let keeps_state = self.rng.random_ratio(2, 3);
+                self.restart(at, keeps_state);
+            }
+            50..52 if !self.competed && seed % 2 == 1 => {
+                self.competed = true;
+                let node = self.node(MemoryKv::default(), self.unflawed());
+                self.nodes.push(node);
+            }
             52..53 => {
                 let node = self.rng.random_range(0..self.nodes.len());
                 self.nodes[node].revoke();
@@ -213,52 +212,43 @@ impl World {
         }
     }
 
-    fn crash(&mut self) {
-        self.figures.crashes += 1;
-        let at = self.rng.random_range(0..self.nodes.len());
-        let kv = match self.rng.random_range(0..3) {
-            0 => MemoryKv::default(),
-            _ if self.planted == Some(Planted::StateFromAnotherRun) => check::scrambled(&self.nodes[at].kv),
-            _ => self.nodes[at].kv.clone(),
-        };
-        self.start(at, kv);
-    }
-
     /// A new request, a repeat, another body under a known id; now and then in the wrong partition.
     fn produce(&mut self) {
-        let actor = format!("actor-{}", self.rng.random_range(0..6));
         let known = self.next_request > 0 && self.rng.random_ratio(1, 4);
         let number = if known { self.rng.random_range(0..self.next_request) } else { self.next_request };
         self.next_request = self.next_request.max(number + 1);
-        // A number belongs to one actor, so that its id is known again in the same partition.
-        let actor = if known {
-            format!("actor-{}", number % 6)
-        } else {
-            format!("actor-{}", {
-                let _ = actor;
-                number % 6
-            })
-        };
-        let variant = if self.rng.random_ratio(1, 8) { 1 } else { 0 };
-        let request = request(&actor, number, variant);
+        let actor = format!("actor-{}", number % ACTORS);
+        let variant = u32::from(self.rng.random_ratio(1, 8));
+        let request = sample::request(&actor, number, variant);
         let framed = wire::frame_request(&request).unwrap();
         let key = RoutingKey::of(&request.tenant, &request.actor.id, Routing::Actor);
         let right = key.partition(PARTITIONS);
         let partition = if self.rng.random_ratio(1, 12) { self.rng.random_range(0..PARTITIONS) } else { right };
         self.sent.entry((actor, request.request_id.as_str().to_owned())).or_default().insert(framed.clone());
-        self.write(Topic::Requests, partition, framed, key.record_key().to_vec());
+        self.write(NewRecord::new(Topic::Requests, partition, key.record_key(), framed));
     }
 
-    /// The storm is over: everything that is on its way arrives or is lost, and the processes come to rest.
+    /// The storm is over: everything that is on its way arrives, and one process comes to rest.
     fn calm(&mut self) {
         while self.log.with_state(|state| state.late()) > 0 {
             self.log.with_state(|state| state.settle(0));
         }
-        self.nodes.truncate(1);
-        let kv = self.nodes[0].kv.clone();
-        self.start(0, kv);
+        while self.nodes.len() > 1 {
+            let at = self.nodes.len() - 1;
+            self.restart(at, false);
+            let gone = self.nodes.remove(at);
+            // What its callers were told still counts; see `flaws`.
+            self.gone.push(gone.flaws);
+        }
+        self.restart(0, true);
         self.pushed.clear();
         for _ in 0..400 {
+            self.turn();
+            self.now_us += 20_000;
+        }
+        // Repeats at the end of an input are covered by an event of their own once they have waited for long.
+        self.now_us += self.ctx.limits.input_advance_us;
+        for _ in 0..20 {
             self.turn();
             self.now_us += 20_000;
         }
@@ -268,43 +258,23 @@ impl World {
         &self.nodes[0].kv
     }
 
-    pub fn stopped(&self) -> &[String] {
-        &self.nodes[0].stopped
+    /// Whether two processes shared the log.
+    pub fn competes(&self) -> bool {
+        self.competed
     }
-}
 
-fn request(actor: &str, number: u32, variant: u32) -> Request {
-    let subject = Subject {
-        id_type: IdType::Email,
-        id: SubjectId::new(format!("person{}@example.org", number % 5)).unwrap(),
-        role: Word::new("recipient").unwrap(),
-        fields: BTreeMap::from([(Word::new("name").unwrap(), format!("Person {number}"))]),
-    };
-    Request {
-        tenant: Tenant::new("default").unwrap(),
-        request_id: RequestId::new(format!("r-{number}")).unwrap(),
-        actor: Actor {
-            id: ActorId::new(actor).unwrap(),
-            kind: if number % 3 == 0 { ActorKind::Person } else { ActorKind::Agent },
-            model: None,
-            roles: BTreeSet::new(),
-            on_behalf_of: None,
-        },
-        action: Action::new(["read", "write", "pay"][(number % 3) as usize]).unwrap(),
-        tool: None,
-        resource: None,
-        intent: Some(format!("variant {variant}")),
-        data_classes: BTreeSet::new(),
-        practice: None,
-        risk_class: RiskClass::Minimal,
-        risk: None,
-        confidence_percent: None,
-        amount: None,
-        purpose: None,
-        legal_basis: None,
-        approval: None,
-        context: BTreeMap::new(),
-        subjects: if number % 2 == 0 { vec![subject] } else { Vec::new() },
-        occurred_at_us: START_US,
+    /// What callers were told, by partition.
+    pub fn told(&self) -> impl Iterator<Item = &(u32, Answer)> {
+        self.told.iter().chain(self.nodes.iter().flat_map(|node| &node.told))
+    }
+
+    /// How owners stopped.
+    pub fn stopped(&self) -> impl Iterator<Item = &String> {
+        self.stopped.iter().chain(self.nodes.iter().flat_map(|node| &node.stopped))
+    }
+
+    /// Flaws in a partition, of every process.
+    pub fn flaws(&self, partition: u32) -> impl Iterator<Item = &Flaw> {
+        self.nodes.iter().map(|node| &node.flaws).chain(&self.gone).filter_map(move |flaws| flaws.get(&partition))
     }
 }

@@ -11,7 +11,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use domain::ids::{CommandId, Tenant};
+use domain::ids::{CommandId, Micros, Tenant};
+use domain::request::Request;
+use domain::routing::RoutingKey;
 use eventlog::embedded::{Backup, Embedded};
 use eventlog::{EventLog, LogReader, NewRecord, Position, Topic};
 use ledger::LedgerId;
@@ -30,6 +32,7 @@ use crate::runtime::clock::Clock;
 use crate::runtime::waiters::{Listener, Told};
 use crate::runtime::{self, Parts, Runtime};
 use crate::settings::Settings;
+use crate::store::{StateKey, StateRecord, Store};
 use crate::view::DecisionView;
 
 /// Bytes of a bundle in one record of the log.
@@ -408,6 +411,28 @@ impl System {
             value,
         })?;
         Ok(())
+    }
+
+    /// When this request occurred according to the event that answered its id; none when its id is not remembered. A
+    /// repeat that leaves the time out is dated by it, or it would be another body.
+    ///
+    /// # Errors
+    /// [`SubmitError::Failed`].
+    pub fn occurred_at(&self, request: &Request) -> Result<Option<Micros>, SubmitError> {
+        let failed = |why: String| SubmitError::Failed(why);
+        let deployment = self.data.deployment();
+        let routing_key = RoutingKey::of(&request.tenant, &request.actor.id, deployment.routing);
+        let partition = routing_key.partition(deployment.partitions);
+        let index = self.secrets.index_key(&request.tenant);
+        let id = request.request_id.as_str().as_bytes();
+        let key = ledger::identity::request_key(&index, &routing_key.record_key(), id);
+        let key = key.map_err(|error| failed(error.to_string()))?;
+        let state_key = StateKey::Domain(domain::state::Key::Request(key));
+        let known =
+            Store::new(self.kv.as_ref(), partition).get(&state_key).map_err(|error| failed(error.to_string()))?;
+        let Some(StateRecord::Domain(domain::state::Record::Answered(answered))) = known else { return Ok(None) };
+        let view = self.reader.at(partition, answered.seq).map_err(|error| failed(error.to_string()))?;
+        Ok(view.map(|view| view.occurred_at_us))
     }
 
     fn place(&self) -> Result<Place, SubmitError> {

@@ -31,13 +31,14 @@ use crate::view::DecisionView;
 const EVENT_BYTES_RESERVE: usize = 300 * 1024;
 
 /// What a frame in flight is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Purpose {
     Claim,
     Work,
 }
 
 /// A finished frame on its way, with all that follows once it is committed.
+#[derive(Clone)]
 pub(super) struct Batch {
     pub(super) tag: Tag,
     pub(super) purpose: Purpose,

@@ -29,6 +29,7 @@ type KeyOf = (String, [u8; 16], u8, u32);
 /// Surrogates and section keys in memory: of accepted frames in the owner, of one batch in its draft.
 ///
 /// INVARIANT: in the owner, every surrogate lives. Whatever it did not commit itself, and whatever ends one, empties it.
+#[derive(Clone)]
 pub(super) struct Drawn {
     surrogates: BTreeMap<[u8; 32], [u8; 16]>,
     keys: BTreeMap<KeyOf, SectionKey>,
@@ -42,6 +43,11 @@ impl Drawn {
 
     pub(super) fn surrogate(&self, lookup: &[u8; 32]) -> Option<[u8; 16]> {
         self.surrogates.get(lookup).copied()
+    }
+
+    /// Which surrogates and data keys these are; their bytes follow from that.
+    pub(super) fn names(&self) -> impl Iterator<Item = [u8; 16]> + '_ {
+        self.surrogates.values().copied().chain(self.keys.values().map(|key| key.dek_id))
     }
 
     pub(super) fn clear(&mut self) {

@@ -5,6 +5,7 @@
 //! or does not fit is dropped, and the input is read again from there: the log keeps it, so memory need not.
 
 use std::collections::VecDeque;
+use std::hash::{Hash, Hasher};
 
 use domain::ids::Micros;
 use eventlog::{Position, Record, Topic};
@@ -30,7 +31,7 @@ pub(super) struct Lost {
 }
 
 /// How far a batch got in one input.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Counts {
     pub(super) requests: u64,
     pub(super) non_request: u64,
@@ -38,6 +39,7 @@ pub(super) struct Counts {
     pub(super) rejected: u64,
 }
 
+#[derive(Clone, Hash)]
 struct InputQueue {
     topic: Topic,
     partition: u32,
@@ -54,13 +56,14 @@ struct InputQueue {
 }
 
 /// A crash of this process while it computed these offsets of the requests topic.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 struct Crashed {
     from: u64,
     to: u64,
     count: u32,
 }
 
+#[derive(Clone)]
 pub(super) struct Intake {
     partition: u32,
     inputs: Vec<InputQueue>,
@@ -301,6 +304,14 @@ impl Intake {
     /// Up to where the ledger covers an input.
     pub(super) fn covered_to(&self, topic: Topic) -> u64 {
         self.inputs.iter().find(|input| input.topic == topic).map_or(0, |input| input.covered)
+    }
+}
+
+/// For exploration. The guard is set anew before each use, and when idle inputs were looked at last only says when they
+/// are looked at next.
+impl Hash for Intake {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (&self.inputs, self.crashed).hash(state);
     }
 }
 

@@ -22,10 +22,26 @@ const IDLE: Duration = Duration::from_millis(50);
 /// What the log thread is asked for.
 pub(super) enum ToLog {
     /// Each of the records is told to `done` by itself.
-    Submit { records: Vec<NewRecord>, done: Option<Sender<Done>> },
-    Stage { partition: u32, tag: Tag, records: Vec<NewRecord> },
-    Append { partition: u32, tag: Tag, at: Position, frame: Vec<u8> },
-    Remove { topic: Topic, partition: u32, positions: Removal },
+    Submit {
+        records: Vec<NewRecord>,
+        done: Option<Sender<Done>>,
+    },
+    Stage {
+        partition: u32,
+        tag: Tag,
+        records: Vec<NewRecord>,
+    },
+    Append {
+        partition: u32,
+        tag: Tag,
+        at: Position,
+        frame: Vec<u8>,
+    },
+    Remove {
+        topic: Topic,
+        partition: u32,
+        positions: Removal,
+    },
     Stop,
 }
 

@@ -211,6 +211,9 @@ pub struct Http {
     /// Open streams: outcomes and exports.
     #[serde(deserialize_with = "count::<_, 1, 10_000>")]
     pub streams_max: usize,
+    /// Requests without `occurred_at` whose first time is remembered, so that a repeat in flight is recognised.
+    #[serde(deserialize_with = "count::<_, 16, 10_000_000>")]
+    pub undated_max: usize,
     /// How often a quiet stream sends a comment, so that a dead peer is noticed.
     #[serde(deserialize_with = "within::<_, 100, 600_000>")]
     pub stream_keepalive_ms: u64,
@@ -241,6 +244,7 @@ impl Default for Http {
             page_max: 500,
             reads_max: 64,
             streams_max: 64,
+            undated_max: 65_536,
             stream_keepalive_ms: 15_000,
             drain_ms: 8_000,
         }

@@ -32,6 +32,8 @@ pub struct Inner {
     pub reads: Arc<Semaphore>,
     /// Places for streams.
     pub streams: Arc<Semaphore>,
+    /// First times of requests that do not say when they occurred.
+    pub undated: super::undated::Undated,
     /// True when nothing new is to be begun.
     pub stopping: watch::Receiver<bool>,
 }
@@ -56,6 +58,7 @@ impl App {
             requests: Arc::new(Semaphore::new(http.requests_max)),
             reads: Arc::new(Semaphore::new(http.reads_max)),
             streams: Arc::new(Semaphore::new(http.streams_max)),
+            undated: super::undated::Undated::new(http.undated_max),
             http,
             stopping,
         }))

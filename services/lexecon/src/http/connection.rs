@@ -1,45 +1,57 @@
 //! Which connections are open, and which one makes room when there are too many.
 //!
 //! A limit alone would let a thousand silent connections lock everybody else out until their time-outs. So at the
-//! limit the connection that has been waiting for a request longest is closed; one that is being answered never is.
-//! Whoever trickles bytes waits from the first of them on, so slow clients go before quick ones.
+//! limit one connection is closed whose request is not there completely: first of those that never got an answer the
+//! one that has been at it longest, then of the others the one that has been idle longest. So who trickles a header or
+//! a body goes before who asks and gets answers, and a request that is there completely is never cut off.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use tokio::sync::Notify;
 
+#[derive(Clone, Copy)]
+struct State {
+    /// Whether a request is there completely and its answer is not sent completely.
+    busy: bool,
+    /// Whether a request was ever answered.
+    known: bool,
+    /// Since when it waits for a request.
+    since: Instant,
+}
+
 /// One open connection.
 pub(super) struct Connection {
-    /// Requests whose answers are not sent completely.
-    busy: AtomicUsize,
-    /// Since when it waits for a request.
-    waiting_since: Mutex<Instant>,
+    state: Mutex<State>,
     /// Told to close.
     pub(super) evicted: Notify,
 }
 
 impl Connection {
-    /// A request began; dropping the guard ends it.
-    pub(super) fn work(self: &Arc<Self>) -> Working {
-        self.busy.fetch_add(1, Ordering::Relaxed);
-        Working(Arc::clone(self))
+    fn new() -> Connection {
+        let state = State { busy: false, known: false, since: Instant::now() };
+        Connection { state: Mutex::new(state), evicted: Notify::new() }
     }
 
-    fn since(&self) -> MutexGuard<'_, Instant> {
-        self.waiting_since.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
 
-/// While this lives, its connection is not closed to make room.
-pub(super) struct Working(Arc<Connection>);
+    /// A request is there completely.
+    pub(super) fn received(&self) {
+        self.lock().busy = true;
+    }
 
-impl Drop for Working {
-    fn drop(&mut self) {
-        *self.0.since() = Instant::now();
-        self.0.busy.fetch_sub(1, Ordering::Relaxed);
+    /// An answer is sent, or given up.
+    pub(super) fn answered(&self) {
+        *self.lock() = State { busy: false, known: true, since: Instant::now() };
+    }
+
+    /// What the connection is ordered by when one must go; none when it must not.
+    fn rank(&self) -> Option<(bool, Instant)> {
+        let State { busy, known, since } = *self.lock();
+        (!busy).then_some((known, since))
     }
 }
 
@@ -48,6 +60,12 @@ impl Drop for Working {
 pub(super) struct Connections {
     max: usize,
     open: Arc<Mutex<HashMap<u64, Arc<Connection>>>>,
+}
+
+/// A connection that was taken in, and the one that made room for it.
+pub(super) struct Entered {
+    pub(super) connection: Arc<Connection>,
+    pub(super) evicted: Option<Arc<Connection>>,
 }
 
 impl Connections {
@@ -59,23 +77,18 @@ impl Connections {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a connection in. At the limit another one is told to close; none when all are being answered, and then
-    /// the new one is not taken.
-    pub(super) fn enter(&self, id: u64) -> Option<(Arc<Connection>, Option<Arc<Connection>>)> {
+    /// Takes a connection in; none when all are being answered.
+    pub(super) fn enter(&self, id: u64) -> Option<Entered> {
         let mut open = self.lock();
         let mut evicted = None;
         if open.len() >= self.max {
-            let idle = open.iter().filter(|(_, one)| one.busy.load(Ordering::Relaxed) == 0);
-            let longest = idle.min_by_key(|(_, one)| *one.since()).map(|(id, _)| *id)?;
-            evicted = open.remove(&longest);
+            let candidates = open.iter().filter_map(|(id, one)| Some((one.rank()?, *id)));
+            let (_, first) = candidates.min()?;
+            evicted = open.remove(&first);
         }
-        let connection = Arc::new(Connection {
-            busy: AtomicUsize::new(0),
-            waiting_since: Mutex::new(Instant::now()),
-            evicted: Notify::new(),
-        });
+        let connection = Arc::new(Connection::new());
         open.insert(id, Arc::clone(&connection));
-        Some((connection, evicted))
+        Some(Entered { connection, evicted })
     }
 
     pub(super) fn leave(&self, id: u64) {
@@ -93,20 +106,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_longest_idle_one_makes_room_and_a_busy_one_never() {
-        let all = Connections::new(2);
-        let (first, none) = all.enter(1).unwrap();
-        assert!(none.is_none());
-        let (second, none) = all.enter(2).unwrap();
-        assert!(none.is_none());
-        let working = first.work();
-        let (third, evicted) = all.enter(3).unwrap();
-        assert!(Arc::ptr_eq(&evicted.unwrap(), &second), "the busy one was closed");
-        let _also = third.work();
-        assert!(all.enter(4).is_none(), "all are busy");
-        drop(working);
-        let (_, evicted) = all.enter(4).unwrap();
-        assert!(Arc::ptr_eq(&evicted.unwrap(), &first));
-        assert_eq!(all.count(), 2);
+    fn strangers_go_first_and_whole_requests_never() {
+        let all = Connections::new(3);
+        let enter = |id| all.enter(id).unwrap();
+        let went =
+            |entered: &Entered, expected: &Arc<Connection>| Arc::ptr_eq(entered.evicted.as_ref().unwrap(), expected);
+        let (oldest, stranger, busy) = (enter(1).connection, enter(2).connection, enter(3).connection);
+        oldest.received();
+        oldest.answered();
+        busy.received();
+        let fourth = enter(4);
+        assert!(went(&fourth, &stranger), "who never asked anything goes before who did");
+        let fifth = enter(5);
+        assert!(went(&fifth, &fourth.connection));
+        fifth.connection.received();
+        let sixth = enter(6);
+        assert!(went(&sixth, &oldest), "with no stranger left the longest idle one goes");
+        sixth.connection.received();
+        assert!(all.enter(7).is_none(), "all are being answered");
+        busy.answered();
+        assert!(went(&enter(7), &busy));
+        assert_eq!(all.count(), 3);
     }
 }

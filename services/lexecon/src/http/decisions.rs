@@ -63,9 +63,9 @@ pub async fn submit(
 ) -> Result<Response, Problem> {
     let wait = app.wait(query.wait)?;
     let bytes = read(&app, &headers, body, app.http.body_bytes_max).await?;
-    let request = json::request(&bytes, app.http.depth_max, now_us())?;
+    let submission = json::submission(&bytes, app.http.depth_max, now_us())?;
     drop(bytes);
-    let (pending, location) = submit::begin(&app, &request)?;
+    let (pending, location) = submit::begin(&app, submission)?;
     let view = submit::finish(pending, &location, wait).await?;
     submit::respond(&view)
 }

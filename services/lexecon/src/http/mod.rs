@@ -32,6 +32,7 @@ pub mod statistics;
 mod streams;
 mod submit;
 mod timed;
+mod undated;
 
 pub use app::App;
 pub use routes::{document, router};

@@ -36,8 +36,11 @@ pub fn parse(text: &str) -> Option<Vec<(u32, u64)>> {
     Some(found.into_iter().collect())
 }
 
-/// Puts the header in place.
+/// Puts the header in place; an answer that reflects no event has none.
 pub fn insert(headers: &mut HeaderMap, positions: &[(u32, u64)]) {
+    if positions.is_empty() {
+        return;
+    }
     if let Ok(value) = HeaderValue::from_str(&format(positions)) {
         headers.insert(HEADER, value);
     }

@@ -25,7 +25,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tower::ServiceExt;
 
-use super::connection::{Connection, Connections, Working};
+use super::connection::{Connection, Connections, Entered};
 use super::timed::Timed;
 use crate::config::Http;
 use crate::telemetry::metrics as table;
@@ -96,7 +96,7 @@ impl Server {
         graceful: &GracefulShutdown,
     ) {
         counter!(table::HTTP_ACCEPTED).increment(1);
-        let Some((connection, evicted)) = connections.enter(id) else {
+        let Some(Entered { connection, evicted }) = connections.enter(id) else {
             counter!(table::HTTP_CUT, "why" => "evicted").increment(1);
             return;
         };
@@ -148,16 +148,62 @@ fn answering(
     connection: Arc<Connection>,
 ) -> impl hyper::service::HttpService<Incoming, ResBody = Guarded, Error = Infallible, Future: Send> {
     service_fn(move |request: hyper::Request<Incoming>| {
-        let working = connection.work();
-        let answer = router.clone().oneshot(request.map(Body::new));
-        async move { answer.await.map(|response| response.map(|body| Guarded { body, _working: working })) }
+        let connection = Arc::clone(&connection);
+        let request = request.map(|body| Body::new(Arriving::new(body, Arc::clone(&connection))));
+        let answer = router.clone().oneshot(request);
+        async move { answer.await.map(|response| response.map(|body| Guarded { body, _sent: Sent(connection) })) }
     })
 }
 
-/// A body that keeps its connection from being closed to make room until it is sent.
+/// A request's body that tells its connection when it is there completely.
+struct Arriving {
+    body: Incoming,
+    connection: Arc<Connection>,
+}
+
+impl Arriving {
+    fn new(body: Incoming, connection: Arc<Connection>) -> Arriving {
+        if body.is_end_stream() {
+            connection.received();
+        }
+        Arriving { body, connection }
+    }
+}
+
+impl HttpBody for Arriving {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        if matches!(polled, Poll::Ready(None)) || self.body.is_end_stream() {
+            self.connection.received();
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// Tells its connection that an answer is sent.
+struct Sent(Arc<Connection>);
+
+impl Drop for Sent {
+    fn drop(&mut self) {
+        self.0.answered();
+    }
+}
+
+/// An answer's body that tells its connection when it is sent completely.
 pub(super) struct Guarded {
     body: Body,
-    _working: Working,
+    _sent: Sent,
 }
 
 impl HttpBody for Guarded {

@@ -29,6 +29,7 @@ pub(super) const LIMITS: &[&str] = &[
     "http.page_max",
     "http.reads_max",
     "http.streams_max",
+    "http.undated_max",
 ];
 
 /// What renders a scrape.

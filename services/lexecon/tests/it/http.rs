@@ -88,6 +88,24 @@ fn a_repeat_has_the_same_bytes_and_another_body_is_a_conflict() {
     );
 }
 
+#[test]
+fn a_repeat_that_does_not_say_when_it_occurred_is_a_repeat() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    let mut running = Running::on(&data, &[]);
+    let first = running.post("/v1/decisions", &request(1));
+    let again = running.post("/v1/decisions", &request(1));
+    assert_eq!((first.status, &first.body), (200, &again.body), "{} {}", first.text(), again.text());
+    running.signal("TERM");
+    assert!(running.ended(Duration::from_secs(30)).success());
+    let running = Running::on(&data, &[]);
+    let again = running.post("/v1/decisions", &request(1));
+    assert_eq!((again.status, &again.body), (200, &first.body), "after a restart: {}", again.text());
+    let mut other: Value = serde_json::from_str(&request(1)).unwrap();
+    other["action"] = json!("delete_file");
+    is_problem(&running.post("/v1/decisions", &other.to_string()), 409, "conflict");
+}
+
 fn now() -> String {
     jiff::Timestamp::now().to_string()
 }

@@ -178,6 +178,14 @@ fn at_the_limit_the_silent_make_room_for_those_who_ask() {
     assert!(open <= 32.0, "{open} connections");
 }
 
+struct Stop<'a>(&'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn a_good_client_does_not_notice_the_others() {
     let running =
@@ -210,9 +218,9 @@ fn a_good_client_does_not_notice_the_others() {
                 }
             });
         }
-        let beside = p99(address, 2_000, 400);
-        stop.store(true, Ordering::Relaxed);
-        beside
+        // The others end however this one ends.
+        let _stop = Stop(stop);
+        p99(address, 2_000, 400)
     });
     println!("p99 of a good client: {alone:?} alone, {beside:?} beside 400 slow connections");
     // Noise of a shared machine apart: far below any time-out that the others run into.

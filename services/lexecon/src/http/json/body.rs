@@ -7,6 +7,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::context::{ContextEntries, FieldEntries};
+use super::shape::{object, objects, optional_object, optional_word, word};
 
 /// What wants to act.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
@@ -25,12 +26,13 @@ pub enum ActorKindName {
 
 /// For whom an actor acts.
 #[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, expecting = "an object with id, kind, delegation_depth")]
+#[serde(deny_unknown_fields)]
 pub struct PrincipalBody {
     /// Opaque identifier within the tenant; no e-mail address.
     #[schema(max_length = 200)]
     pub id: String,
     /// What it is.
+    #[serde(deserialize_with = "word")]
     pub kind: ActorKindName,
     /// How many hands the authority passed through, at least 1.
     #[serde(default = "one")]
@@ -44,13 +46,13 @@ fn one() -> u8 {
 
 /// Who wants to act.
 #[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, expecting = "an object with id, kind, model, roles, on_behalf_of")]
+#[serde(deny_unknown_fields)]
 pub struct ActorBody {
     /// Opaque identifier within the tenant; no e-mail address.
     #[schema(max_length = 200)]
     pub id: String,
     /// What it is.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "word")]
     #[schema(default = "agent")]
     pub kind: ActorKindName,
     /// Name and version of the model behind it.
@@ -60,12 +62,13 @@ pub struct ActorBody {
     #[schema(max_items = 32)]
     pub roles: Vec<String>,
     /// For whom it acts, if not for itself.
+    #[serde(default, deserialize_with = "optional_object")]
     pub on_behalf_of: Option<PrincipalBody>,
 }
 
 /// What is acted upon.
 #[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, expecting = "an object with kind, id")]
+#[serde(deny_unknown_fields)]
 pub struct ResourceBody {
     /// Kind of resource.
     pub kind: String,
@@ -92,21 +95,19 @@ pub enum RiskClassName {
 
 /// A risk assessment, either its score or its dimensions.
 #[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, expecting = "an object with either score or dimensions")]
+#[serde(deny_unknown_fields)]
 pub struct RiskBody {
     /// Assessed by the producer.
     #[schema(maximum = 100)]
     pub score: Option<u8>,
     /// To be weighted here.
+    #[serde(default, deserialize_with = "optional_object")]
     pub dimensions: Option<RiskDimensionsBody>,
 }
 
 /// Dimensions of a risk assessment, each 0 to 100.
 #[derive(Clone, Copy, Deserialize, ToSchema)]
-#[serde(
-    deny_unknown_fields,
-    expecting = "an object with security, privacy, compliance, operational, reputational, financial"
-)]
+#[serde(deny_unknown_fields)]
 pub struct RiskDimensionsBody {
     /// Weight 25 %.
     #[schema(maximum = 100)]
@@ -130,7 +131,7 @@ pub struct RiskDimensionsBody {
 
 /// Money at stake.
 #[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, expecting = "an object with minor_units, currency")]
+#[serde(deny_unknown_fields)]
 pub struct AmountBody {
     /// In minor units of the currency, not negative.
     #[schema(minimum = 0)]
@@ -163,7 +164,7 @@ pub enum LegalBasisName {
 
 /// A claimed approval.
 #[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, expecting = "an object with event_id")]
+#[serde(deny_unknown_fields)]
 pub struct ApprovalBody {
     /// Id of the ledger event that holds it, a UUID.
     #[schema(format = "uuid")]
@@ -193,10 +194,10 @@ pub enum IdTypeName {
 
 /// A person whom the action concerns. Sealed before it is stored.
 #[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, expecting = "an object with id_type, id, role, fields")]
+#[serde(deny_unknown_fields)]
 pub struct SubjectBody {
     /// Kind of identifier.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "word")]
     #[schema(default = "other")]
     pub id_type: IdTypeName,
     /// The identifier.
@@ -212,7 +213,7 @@ pub struct SubjectBody {
 
 /// One request for one decision.
 #[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, expecting = "an object: one request")]
+#[serde(deny_unknown_fields)]
 pub struct RequestBody {
     /// Unique within tenant and actor. A repeat with the same body gets the same answer.
     #[schema(max_length = 200, example = "order-4711")]
@@ -221,6 +222,7 @@ pub struct RequestBody {
     #[schema(max_length = 64, default = "default")]
     pub tenant: Option<String>,
     /// Who wants to act.
+    #[serde(deserialize_with = "object")]
     pub actor: ActorBody,
     /// The verb.
     #[schema(max_length = 128, example = "send_email")]
@@ -228,6 +230,7 @@ pub struct RequestBody {
     /// The tool that carries it out.
     pub tool: Option<String>,
     /// What is acted upon.
+    #[serde(default, deserialize_with = "optional_object")]
     pub resource: Option<ResourceBody>,
     /// Why the actor says it wants to.
     #[schema(max_length = 4096)]
@@ -239,28 +242,32 @@ pub struct RequestBody {
     /// A practice in the sense of Art. 5 of the EU AI Act.
     pub practice: Option<String>,
     /// Risk class of the EU AI Act.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "word")]
     #[schema(default = "unknown")]
     pub risk_class: RiskClassName,
     /// Risk assessment.
+    #[serde(default, deserialize_with = "optional_object")]
     pub risk: Option<RiskBody>,
     /// How sure the actor is, 0 to 100.
     #[schema(maximum = 100)]
     pub confidence_percent: Option<u8>,
     /// Money at stake.
+    #[serde(default, deserialize_with = "optional_object")]
     pub amount: Option<AmountBody>,
     /// Declared purpose.
     pub purpose: Option<String>,
     /// Declared lawful basis.
+    #[serde(default, deserialize_with = "optional_word")]
     pub legal_basis: Option<LegalBasisName>,
     /// Claimed approval; it counts only when it names an event of the ledger.
+    #[serde(default, deserialize_with = "optional_object")]
     pub approval: Option<ApprovalBody>,
     /// Free facts: names to whole numbers, truth values, texts or lists of texts.
     #[serde(default)]
     #[schema(value_type = std::collections::BTreeMap<String, super::context::ContextBody>)]
     pub context: ContextEntries,
     /// Persons concerned.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "objects")]
     #[schema(max_items = 16)]
     pub subjects: Vec<SubjectBody>,
     /// When it occurred, RFC 3339; left out: when it was submitted.

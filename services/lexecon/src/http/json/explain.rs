@@ -67,12 +67,20 @@ fn depth(bytes: &[u8]) -> usize {
     deepest
 }
 
-/// A path without what may be personal: nothing of the names within a subject's fields.
+/// Members of a subject: the only names that are shown of one.
+const SUBJECT_MEMBERS: [&str; 4] = ["id_type", "id", "role", "fields"];
+
+/// A path without what may be personal: of a subject nothing but our own names.
 fn shown(path: &str) -> String {
     let path = path.trim_end_matches('?').trim_end_matches('.');
-    let hidden =
-        path.find(".fields").map(|at| at.saturating_add(".fields".len())).filter(|_| path.contains("subjects["));
-    let path = hidden.and_then(|end| path.get(..end)).unwrap_or(path);
+    if let Some((before, rest)) =
+        path.split_once("].").filter(|(before, _)| before.ends_with(|last: char| last.is_ascii_digit()))
+        && let Some(at) = before.find("subjects[")
+    {
+        let member = rest.split(['.', '[']).next().unwrap_or_default();
+        let subject = format!("{}]", before.get(at..).unwrap_or_default());
+        return if SUBJECT_MEMBERS.contains(&member) { format!("{subject}.{member}") } else { subject };
+    }
     if path
         .split(['.', '['])
         .all(|segment| segment.trim_end_matches(']').is_empty() || is_name(segment.trim_end_matches(']')))

@@ -8,6 +8,7 @@ mod body;
 mod context;
 mod explain;
 mod request;
+mod shape;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -15,34 +16,61 @@ use serde_json::value::RawValue;
 pub use body::RequestBody;
 pub use explain::explain;
 
+use self::shape::Object;
 use super::problem::{Code, Problem};
 use domain::request::Request;
+
+/// A request out of a body, and whether it said when it occurred.
+#[derive(Debug)]
+pub struct Submission {
+    /// The request; dated with the time of submission when it did not say.
+    pub request: Request,
+    /// Whether it did.
+    pub dated: bool,
+}
+
+/// A submission out of a body.
+///
+/// # Errors
+/// A [`Problem`] that names each field at fault.
+pub fn submission(bytes: &[u8], depth_max: usize, now_us: i64) -> Result<Submission, Problem> {
+    converted(parse(bytes, depth_max)?, now_us)
+}
+
+fn converted(body: RequestBody, now_us: i64) -> Result<Submission, Problem> {
+    let dated = body.occurred_at.is_some();
+    let request = request::convert(body, now_us).map_err(|errors| Problem::fields(Code::InvalidFields, errors))?;
+    Ok(Submission { request, dated })
+}
 
 /// A request out of a body.
 ///
 /// # Errors
 /// A [`Problem`] that names each field at fault.
 pub fn request(bytes: &[u8], depth_max: usize, now_us: i64) -> Result<Request, Problem> {
-    let body: RequestBody = parse(bytes, depth_max)?;
-    request::convert(body, now_us).map_err(|errors| Problem::fields(Code::InvalidFields, errors))
+    submission(bytes, depth_max, now_us).map(|submission| submission.request)
 }
 
-/// A body of a type of ours.
+/// A body of a type of ours: an object.
 ///
 /// # Errors
 /// A [`Problem`] that names the field at fault.
 pub fn parse<'de, T: Deserialize<'de>>(bytes: &'de [u8], depth_max: usize) -> Result<T, Problem> {
-    serde_json::from_slice(bytes).map_err(|_| explain::<T>(bytes, depth_max))
+    match serde_json::from_slice::<Object<T>>(bytes) {
+        Ok(Object(value)) => Ok(value),
+        Err(_) => Err(explain::<Object<T>>(bytes, depth_max)),
+    }
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields, expecting = "an object with the list `requests`")]
+#[serde(deny_unknown_fields)]
 struct Batch {
+    #[serde(deserialize_with = "shape::objects")]
     requests: Vec<RequestBody>,
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields, expecting = "an object with the list `requests`")]
+#[serde(deny_unknown_fields)]
 struct RawBatch<'a> {
     #[serde(borrow)]
     requests: Vec<&'a RawValue>,
@@ -57,16 +85,14 @@ pub fn batch(
     depth_max: usize,
     requests_max: usize,
     now_us: i64,
-) -> Result<Vec<Result<Request, Problem>>, Problem> {
-    if let Ok(batch) = serde_json::from_slice::<Batch>(bytes) {
+) -> Result<Vec<Result<Submission, Problem>>, Problem> {
+    if let Ok(Object(batch)) = serde_json::from_slice::<Object<Batch>>(bytes) {
         bound(batch.requests.len(), requests_max)?;
-        let convert =
-            |body| request::convert(body, now_us).map_err(|errors| Problem::fields(Code::InvalidFields, errors));
-        return Ok(batch.requests.into_iter().map(convert).collect());
+        return Ok(batch.requests.into_iter().map(|body| converted(body, now_us)).collect());
     }
     let batch: RawBatch<'_> = parse(bytes, depth_max)?;
     bound(batch.requests.len(), requests_max)?;
-    Ok(batch.requests.into_iter().map(|raw| request(raw.get().as_bytes(), depth_max, now_us)).collect())
+    Ok(batch.requests.into_iter().map(|raw| submission(raw.get().as_bytes(), depth_max, now_us)).collect())
 }
 
 fn bound(count: usize, max: usize) -> Result<(), Problem> {

@@ -1,7 +1,7 @@
 //! From the JSON form of a request to the domain's. Texts move, they are not copied; all faults are found.
 //!
-//! Whoever leaves `occurred_at` out and repeats the request gets the time of each submission and so another body;
-//! a client that wants repeats to be recognised states the time.
+//! Who leaves `occurred_at` out gets the time of submission; that a repeat gets the same one is seen to by whoever
+//! submits.
 
 use std::collections::{BTreeMap, BTreeSet};
 

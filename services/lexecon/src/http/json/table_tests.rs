@@ -54,6 +54,17 @@ fn what_is_no_json() {
 #[test]
 fn what_has_another_shape() {
     check(b"[]", "invalid_fields", "", "wrong_type", "an object");
+    check(br#"["r1","default",{"id":"a"},"read"]"#, "invalid_fields", "", "wrong_type", "an object");
+    check(
+        br#"{"request_id":"r1","action":"read","actor":["a"]}"#,
+        "invalid_fields",
+        "actor",
+        "wrong_type",
+        "an object",
+    );
+    field(r#""subjects":[["email","x","r"]]"#, "subjects[0]", "wrong_type", "an object");
+    field(r#""risk_class":{"high":null}"#, "risk_class", "wrong_type", "a text");
+    field(r#""amount":[1,"EUR"]"#, "amount", "wrong_type", "an object");
     check(b"null", "invalid_fields", "", "wrong_type", "an object");
     check(b"\"CANARY\"", "invalid_fields", "", "wrong_type", "an object");
     check(b"{}", "invalid_fields", "request_id", "missing_field", "add it");

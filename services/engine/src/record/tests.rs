@@ -4,7 +4,7 @@
 
 mod canary;
 mod clear;
-#[path = "../../../../domain/tests/domain/generate.rs"]
+#[path = "../../../domain/tests/domain/generate.rs"]
 mod generate;
 mod keys_gone;
 mod refused;

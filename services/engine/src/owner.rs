@@ -21,6 +21,7 @@ mod batch;
 mod catch_up;
 mod commit;
 mod draw;
+mod explore;
 mod intake;
 mod understand;
 
@@ -274,6 +275,7 @@ pub enum Status {
     },
 }
 
+#[derive(Clone)]
 enum Phase {
     Idle,
     CatchingUp,
@@ -293,7 +295,8 @@ enum Phase {
     Stopped,
 }
 
-/// One partition, as its owner sees it.
+/// One partition, as its owner sees it. Copied by whoever explores what it may do; a process has one.
+#[derive(Clone)]
 pub struct Owner {
     ctx: Arc<Context>,
     partition: u32,
