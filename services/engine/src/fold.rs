@@ -5,7 +5,7 @@
 //! number per frame), so that a rebuild forgets exactly what the owner forgot; nothing is written before the frame is
 //! accepted, and state, position and keyring rows are written together.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use domain::evolve::{evolve, reads};
 use domain::ids::Micros;
@@ -26,16 +26,38 @@ const FORGOTTEN_PER_FRAME: usize = 64;
 #[derive(Clone, Debug, Default)]
 pub struct Fold {
     changed: BTreeMap<StateKey, Option<StateRecord>>,
+    /// What was read ahead, as it is stored.
+    ahead: BTreeMap<StateKey, Option<StateRecord>>,
     events: usize,
 }
 
 impl Fold {
     /// Reads a record as it is after the changes so far.
     pub fn get(&self, store: &Store<'_>, key: &StateKey) -> Result<Option<StateRecord>, Error> {
-        match self.changed.get(key) {
+        match self.changed.get(key).or_else(|| self.ahead.get(key)) {
             Some(record) => Ok(record.clone()),
             None => Ok(store.get(key)?),
         }
+    }
+
+    /// Reads ahead what a batch will ask for, all at once: a read for each key by itself was the dearest part of
+    /// deciding after the evaluation. Leaving a key out, or naming one too many, changes no result.
+    pub fn read_ahead(&mut self, store: &Store<'_>, keys: impl IntoIterator<Item = StateKey>) -> Result<(), Error> {
+        let missing: BTreeSet<StateKey> = keys.into_iter().filter(|key| !self.ahead.contains_key(key)).collect();
+        let missing: Vec<StateKey> = missing.into_iter().collect();
+        let records = store.get_many(&missing)?;
+        self.ahead.extend(missing.into_iter().zip(records));
+        Ok(())
+    }
+
+    /// Whether a person is being forgotten, or is forgotten, since this frame.
+    pub fn ends_surrogates(&self) -> bool {
+        self.changed.values().any(|record| {
+            matches!(
+                record,
+                Some(StateRecord::Surrogate(SurrogateState::Erasing { .. } | SurrogateState::Erased { .. }))
+            )
+        })
     }
 
     fn put(&mut self, key: StateKey, record: StateRecord) {
@@ -149,6 +171,7 @@ impl Fold {
             self.changed.insert(StateKey::Domain(expired), None);
         }
         self.put(StateKey::Head, StateRecord::Head { head: head.clone(), recorded_at_us, next_outcome_no });
+        self.ahead.clear();
         Ok(())
     }
 

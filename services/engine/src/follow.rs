@@ -52,7 +52,7 @@ pub(crate) use conservation::input_of;
 pub(crate) use cursor::load as load_cursor;
 pub(crate) use decisions::{acting, find_id, mark_of, short, tenants};
 pub(crate) use outcomes::frames_from as outcome_frames_from;
-pub(crate) use requests::find as find_request;
+pub(crate) use requests::{find as find_request, key as request_row};
 
 /// A read model in the making.
 ///
@@ -127,6 +127,8 @@ pub struct Settings {
     pub batch_bytes_max: usize,
     /// How long a thread without work waits before it looks at the log again without having been woken.
     pub poll: Duration,
+    /// How far apart rounds begin at least, so that frames gather; a read that waits for a position waits as long.
+    pub gather: Duration,
     /// The first wait after a failure; doubled for each further one.
     pub retry_min: Duration,
     /// The longest wait after failures.
@@ -145,6 +147,7 @@ impl Default for Settings {
             read_bytes_max: 4 << 20,
             batch_bytes_max: 4 << 20,
             poll: Duration::from_millis(20),
+            gather: Duration::from_millis(5),
             retry_min: Duration::from_millis(50),
             retry_max: Duration::from_secs(5),
             statistics_names_max: 256,

@@ -256,6 +256,25 @@ impl Reader {
         if same == Some(true) { frames.view(partition, seq) } else { Ok(None) }
     }
 
+    /// As [`Reader::answered`], for several requests. Nearly all are new, which is found out for all of them at once.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn answered_many(&self, asked: &[(u32, Identity)]) -> Result<Vec<Option<DecisionView>>, Error> {
+        let keys: Vec<_> = asked
+            .iter()
+            .map(|(partition, identity)| store::encode_key(*partition, &StateKey::Domain(Key::Request(identity.key))))
+            .collect();
+        let in_state = self.kv().get_many(Space::State, &keys)?;
+        let keys: Vec<_> =
+            asked.iter().map(|(partition, identity)| follow::request_row(*partition, &identity.key)).collect();
+        let in_model = self.kv().get_many(Space::Requests, &keys)?;
+        let known = in_state.iter().zip(&in_model).map(|(state, model)| state.is_some() || model.is_some());
+        let each = asked.iter().zip(known);
+        each.map(|((partition, identity), known)| if known { self.answered(*partition, identity) } else { Ok(None) })
+            .collect()
+    }
+
     /// Outcomes of a partition with numbers above `after` (none: from the first), in order, at most `limit`.
     ///
     /// # Errors

@@ -144,12 +144,12 @@ impl Runtime {
         Ok(Runtime { to_log, to_workers, log: Some(log), workers, waiters, statuses, reader })
     }
 
-    /// Hands a record to the log and does not wait.
+    /// Hands records to the log and does not wait.
     ///
     /// # Errors
-    /// `Stopping`.
-    pub fn submit(&self, record: NewRecord) -> Result<(), Error> {
-        self.to_log.send(ToLog::Submit { record, done: None }).map_err(|_| Error::Stopping)
+    /// `Stopping`; then none of them is handed over.
+    pub fn submit(&self, records: Vec<NewRecord>) -> Result<(), Error> {
+        self.to_log.send(ToLog::Submit { records, done: None }).map_err(|_| Error::Stopping)
     }
 
     /// Hands a record to the log and waits for its place.
@@ -158,7 +158,7 @@ impl Runtime {
     /// Every variant but `Thread`.
     pub fn submit_and_wait(&self, record: NewRecord) -> Result<(u32, eventlog::Position), Error> {
         let (sender, receiver) = bounded(1);
-        self.to_log.send(ToLog::Submit { record, done: Some(sender) }).map_err(|_| Error::Stopping)?;
+        self.to_log.send(ToLog::Submit { records: vec![record], done: Some(sender) }).map_err(|_| Error::Stopping)?;
         match receiver.recv_timeout(SUBMIT_TIMEOUT) {
             Ok(Done::Submitted { partition, position }) => Ok((partition, position)),
             Ok(Done::Failed(error)) => Err(Error::Refused(error)),

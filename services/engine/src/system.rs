@@ -4,15 +4,15 @@
 //! to a caller before its event is durable; data and keys are backed up as a pair, keys last, so that every key a copied
 //! event needs is in the copy.
 
+mod submit;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use domain::command::Identity;
 use domain::ids::{CommandId, Micros, Tenant};
 use domain::request::Request;
-use domain::request::limits::REQUEST_BYTES_MAX;
 use domain::routing::RoutingKey;
 use eventlog::embedded::{Backup, Embedded};
 use eventlog::{EventLog, LogReader, NewRecord, Position, Topic};
@@ -433,59 +433,6 @@ impl System {
         let Some(StateRecord::Domain(domain::state::Record::Answered(answered))) = known else { return Ok(None) };
         let view = self.reader.at(partition, answered.seq).map_err(|error| failed(error.to_string()))?;
         Ok(view.map(|view| view.occurred_at_us))
-    }
-
-    /// Takes a request: answers at once when it was answered before, joins one in flight, or sends it on its way.
-    ///
-    /// # Errors
-    /// [`SubmitError`]; nothing was written then.
-    pub fn submit(&self, request: &Request) -> Result<Submitted, SubmitError> {
-        if self.draining.load(Ordering::Relaxed) {
-            return Err(SubmitError::NotReady("the process is stopping".into()));
-        }
-        let place = self.place()?;
-        let not_running = self.runtime.statuses.not_running();
-        if let Some(first) = not_running.first() {
-            return Err(SubmitError::NotReady(first.clone()));
-        }
-        let failed = |why: String| SubmitError::Failed(why);
-        let bytes = wire::encode_request(request).map_err(|error| failed(error.to_string()))?;
-        if bytes.len() > REQUEST_BYTES_MAX {
-            return Err(SubmitError::TooLarge { bytes: bytes.len(), limit: REQUEST_BYTES_MAX });
-        }
-        let deployment = self.data.deployment();
-        let routing_key = RoutingKey::of(&request.tenant, &request.actor.id, deployment.routing);
-        let partition = routing_key.partition(deployment.partitions);
-        let index = self.secrets.index_key(&request.tenant);
-        let identity =
-            owner::identify(&index, &routing_key, request, &bytes).map_err(|error| failed(error.to_string()))?;
-        if let Some(view) = self.reader.answered(partition, &identity).map_err(|error| failed(error.to_string()))? {
-            return Ok(Submitted::Repeat(Arc::new(view)));
-        }
-        self.send(place, partition, identity, &routing_key, &wire::framing::join(wire::NEWEST, &bytes))
-    }
-
-    fn send(
-        &self,
-        place: Place,
-        partition: u32,
-        identity: Identity,
-        routing_key: &RoutingKey,
-        framed: &[u8],
-    ) -> Result<Submitted, SubmitError> {
-        let (listener, first) = self.runtime.waiters.register(identity);
-        if first {
-            self.put(partition, routing_key.record_key().to_vec(), framed)?;
-        }
-        Ok(Submitted::Pending(Pending { listener, _place: place, partition, reader: self.reader.clone() }))
-    }
-
-    fn put(&self, partition: u32, key: Vec<u8>, framed: &[u8]) -> Result<(), SubmitError> {
-        let nonce = random().map_err(|error| SubmitError::Failed(error.to_string()))?;
-        let mut record = queue::seal_request(&self.secrets, partition, framed, nonce)
-            .map_err(|error| SubmitError::Failed(error.to_string()))?;
-        record.key = key;
-        self.runtime.submit(record).map_err(|error| SubmitError::NotReady(error.to_string()))
     }
 
     fn place(&self) -> Result<Place, SubmitError> {

@@ -11,7 +11,7 @@ use crate::kv::{self, Entry, Kv, Space, Write};
 /// Gathered writes on top of a store.
 pub struct Batch<'a> {
     kv: &'a dyn Kv,
-    pending: BTreeMap<(Space, Vec<u8>), Option<Vec<u8>>>,
+    pending: BTreeMap<Space, BTreeMap<Vec<u8>, Option<Vec<u8>>>>,
     size: usize,
 }
 
@@ -26,7 +26,7 @@ impl<'a> Batch<'a> {
     /// # Errors
     /// [`kv::Error`].
     pub fn get(&self, space: Space, key: &[u8]) -> Result<Option<Vec<u8>>, kv::Error> {
-        match self.pending.get(&(space, key.to_vec())) {
+        match self.pending.get(&space).and_then(|keys| keys.get(key)) {
             Some(value) => Ok(value.clone()),
             None => self.kv.get(space, key),
         }
@@ -62,7 +62,7 @@ impl<'a> Batch<'a> {
     fn set(&mut self, space: Space, key: Vec<u8>, value: Option<Vec<u8>>) {
         let bytes = |value: &Option<Vec<u8>>| value.as_ref().map_or(0, Vec::len);
         let (key_bytes, value_bytes) = (key.len(), bytes(&value));
-        match self.pending.insert((space, key), value) {
+        match self.pending.entry(space).or_default().insert(key, value) {
             Some(before) => self.size = self.size.saturating_sub(bytes(&before)),
             None => self.size = self.size.saturating_add(key_bytes),
         }
@@ -77,13 +77,14 @@ impl<'a> Batch<'a> {
         if from >= to {
             return Ok(Vec::new());
         }
-        let range = (Bound::Included((space, from.to_vec())), Bound::Excluded((space, to.to_vec())));
-        let pending: Vec<_> = self.pending.range(range).collect();
+        let range = (Bound::Included(from), Bound::Excluded(to));
+        let pending: Vec<_> =
+            self.pending.get(&space).into_iter().flat_map(|keys| keys.range::<[u8], _>(range)).collect();
         // Each gathered removal hides at most one stored entry.
         let hidden = pending.iter().filter(|(_, value)| value.is_none()).count();
         let stored = self.kv.scan(space, from, to, limit.saturating_add(hidden), false)?;
         let mut merged: BTreeMap<Vec<u8>, Vec<u8>> = stored.into_iter().collect();
-        for ((_, key), value) in pending {
+        for (key, value) in pending {
             match value {
                 Some(value) => merged.insert(key.clone(), value.clone()),
                 None => merged.remove(key),
@@ -101,9 +102,11 @@ impl<'a> Batch<'a> {
     pub fn into_writes(self) -> Vec<Write> {
         self.pending
             .into_iter()
-            .map(|((space, key), value)| match value {
-                Some(value) => Write::Put(space, key, value),
-                None => Write::Delete(space, key),
+            .flat_map(|(space, keys)| {
+                keys.into_iter().map(move |(key, value)| match value {
+                    Some(value) => Write::Put(space, key, value),
+                    None => Write::Delete(space, key),
+                })
             })
             .collect()
     }

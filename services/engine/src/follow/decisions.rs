@@ -10,6 +10,8 @@
 //! that they order as bytes. Further in [`Space::Decisions`]: `u32 partition ‖ 0 ‖ tenant` for each tenant seen, and
 //! `u32 partition ‖ 4 ‖ first 8 bytes of the event id` → `u64 seq`; the whole id follows from the seq and is compared.
 
+use std::collections::BTreeMap;
+
 use sha3::{Digest, Sha3_256};
 
 use ledger::EventId;
@@ -49,14 +51,31 @@ pub struct Marks {
     pub actor: [u8; 4],
 }
 
+/// Hashes of a frame's names: a frame has many events and few tenants and actions.
+#[derive(Default)]
+struct Hashes<'a> {
+    names: BTreeMap<&'a str, [u8; 4]>,
+    terms: BTreeMap<(u8, &'a str, &'a [u8]), [u8; 8]>,
+}
+
+impl<'a> Hashes<'a> {
+    fn short(&mut self, name: &'a str) -> [u8; 4] {
+        *self.names.entry(name).or_insert_with(|| short(name))
+    }
+
+    fn term(&mut self, order: u8, tenant: &'a str, value: &'a [u8]) -> [u8; 8] {
+        *self.terms.entry((order, tenant, value)).or_insert_with(|| term(order, tenant, value))
+    }
+}
+
 impl Marks {
-    fn of(event_type: u16, facts: &Facts, outcome: &Outcome) -> Marks {
+    fn of<'a>(event_type: u16, facts: &'a Facts, outcome: &Outcome, hashes: &mut Hashes<'a>) -> Marks {
         Marks {
             event_type: u8::try_from(event_type).unwrap_or(0),
             outcome: outcome.outcome,
             reason_code: outcome.reason_code,
-            tenant: short(&facts.tenant),
-            action: short(&facts.action),
+            tenant: hashes.short(&facts.tenant),
+            action: hashes.short(&facts.action),
             actor: acting(facts).map_or([0; 4], |surrogate| mark_of(&surrogate)),
         }
     }
@@ -129,15 +148,20 @@ impl Follower for Decisions {
     }
 
     fn follow(&self, frame: &Frame<'_>, batch: &mut Batch<'_>) -> Result<(), Error> {
+        let mut hashes = Hashes::default();
         for answer in &frame.answers {
             let (body, facts, outcome) = (&answer.event.body, &answer.facts, &answer.outcome);
-            let marks = Marks::of(body.event_type, facts, outcome).encode();
+            let marks = Marks::of(body.event_type, facts, outcome, &mut hashes).encode();
             let tenant = facts.tenant.as_str();
             let at = Entry { recorded_at_us: body.recorded_at_us, partition: frame.partition, seq: body.seq };
             let mut rows = vec![
                 Stream::by_time(frame.partition),
-                Stream::by_action(frame.partition, tenant, &facts.action),
-                Stream::by_outcome(frame.partition, tenant, outcome.outcome),
+                Stream::by(frame.partition, BY_ACTION, &hashes.term(BY_ACTION, tenant, facts.action.as_bytes())),
+                Stream::by(
+                    frame.partition,
+                    BY_OUTCOME,
+                    &hashes.term(BY_OUTCOME, tenant, std::slice::from_ref(&outcome.outcome)),
+                ),
             ];
             rows.extend(acting(facts).map(|actor| Stream::by_actor(frame.partition, &actor)));
             for stream in rows {

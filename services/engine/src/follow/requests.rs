@@ -16,7 +16,8 @@ pub struct Requests;
 
 const NAME: &str = "requests";
 
-fn key(partition: u32, request_key: &[u8; 32]) -> Vec<u8> {
+/// The key of a request's row.
+pub(crate) fn key(partition: u32, request_key: &[u8; 32]) -> Vec<u8> {
     Writer::with_capacity(36).u32(partition).bytes(request_key).done()
 }
 

@@ -352,6 +352,7 @@ impl Shared {
     fn run(&self, number: usize) {
         let mine = || self.partitions.iter().skip(number).step_by(self.signals.each.len().max(1));
         while !self.stopping() {
+            let began = Instant::now();
             let mut more = false;
             for partition in mine() {
                 if self.stopping() {
@@ -361,6 +362,12 @@ impl Shared {
             }
             if !more && let Some(signal) = self.signals.each.get(number) {
                 signal.wait(self.settings.poll);
+                // Idle followers start at once; busy ones let frames gather, because counters, cursors and the write
+                // cost the same for one frame as for ten.
+                let rest = self.settings.gather.saturating_sub(began.elapsed());
+                if !rest.is_zero() && !self.stopping() {
+                    std::thread::sleep(rest);
+                }
             }
         }
     }

@@ -3,10 +3,13 @@
 //! Invariant: the head of the frame is fixed before anything is drawn or staged for it. Nothing here is visible outside
 //! until the log has committed the frame: the draft's fold, keys and answers are dropped with it.
 
+use std::collections::VecDeque;
+
 use domain::command::Command;
 use domain::decide::{Decision, decide, reads};
 use domain::event::{Answer as Answered, AnswerKind, Event, RetentionClass};
 use domain::ids::{Micros, Origin};
+use domain::state::Key;
 use eventlog::{NewRecord, Position, Record, Topic};
 use ledger::layout::KeyCreated;
 use ledger::{Coordinate, FRAME_BYTES_MAX, Frame, FrameBuilder, InputRange, event_type};
@@ -20,7 +23,7 @@ use crate::fold::Fold;
 use crate::keys::{KeyringRecord, queue};
 use crate::kv::Kv;
 use crate::record::{self, Clear, SectionKey};
-use crate::store::Store;
+use crate::store::{StateKey, Store};
 use crate::view::DecisionView;
 
 /// Room that is kept free in a frame before another record is taken: more than the largest event with the keys that it
@@ -54,6 +57,13 @@ pub(super) struct Batch {
     pub(super) policies: Option<PolicySet>,
     pub(super) recorded_at_us: Micros,
     pub(super) next_outcome_no: u64,
+}
+
+/// A record out of the queue, understood.
+struct Taken {
+    topic: Topic,
+    record: Record,
+    understood: Understood,
 }
 
 /// A frame being built.
@@ -142,22 +152,45 @@ impl Owner {
             return Ok(());
         }
         let mut draft = self.draft(now);
-        let mut requests = 0;
+        let mut taken = self.take(kv, &draft)?;
+        let ahead = taken.iter().flat_map(|one| self.ahead(&one.understood)).collect::<Vec<_>>();
+        draft.fold.read_ahead(&Store::new(kv, self.partition), ahead)?;
         while draft.builder.len() < self.ctx.limits.batch_events_max
             && draft.builder.size().saturating_add(EVENT_BYTES_RESERVE) < FRAME_BYTES_MAX
+            && let Some(Taken { topic, record, understood }) = taken.pop_front()
         {
-            let limits = self.ctx.limits.clone();
-            let Some((topic, record, crashes)) = self.intake.take(requests, &limits) else { break };
-            requests += usize::from(topic == Topic::Requests);
-            self.add(kv, &mut draft, topic, &record, crashes)?;
+            self.add(kv, &mut draft, topic, &record, understood)?;
             draft.source.push((topic, record));
+        }
+        // What the frame has no room for is the next one's.
+        self.intake.put_back(taken.into_iter().map(|one| (one.topic, one.record)).collect());
+        out.push(Action::Store(vec![self.intake.unguard()]));
+        self.finish(kv, now, draft, out)
+    }
+
+    /// Takes what one frame may hold, and understands it.
+    fn take(&mut self, kv: &dyn Kv, draft: &Draft) -> Result<VecDeque<Taken>, Error> {
+        let mut taken = VecDeque::new();
+        let mut requests = 0;
+        while taken.len() < self.ctx.limits.batch_events_max {
+            let Some((topic, record, crashes)) = self.intake.take(requests, &self.ctx.limits) else { break };
+            requests += usize::from(topic == Topic::Requests);
+            let understood = self.understand(kv, topic, &record, crashes, draft.recorded_at_us)?;
+            taken.push_back(Taken { topic, record, understood });
             // A bundle that is put in force is compiled from the state, so the frame with its text must be folded first.
             if topic == Topic::Policies {
                 break;
             }
         }
-        out.push(Action::Store(vec![self.intake.unguard()]));
-        self.finish(kv, now, draft, out)
+        Ok(taken)
+    }
+
+    /// The state that a decision and its fold will read.
+    fn ahead<'a>(&'a self, understood: &'a Understood) -> impl Iterator<Item = StateKey> + 'a {
+        let surrogates =
+            understood.people.lookups().filter_map(|lookup| self.drawn.surrogate(lookup)).map(StateKey::Surrogate);
+        let totals = std::iter::once(StateKey::Domain(Key::Totals));
+        reads(&understood.command).into_iter().map(StateKey::Domain).chain(surrogates).chain(totals)
     }
 
     fn add(
@@ -166,10 +199,9 @@ impl Owner {
         draft: &mut Draft,
         topic: Topic,
         record: &Record,
-        crashes: u32,
+        understood: Understood,
     ) -> Result<(), Error> {
         let store = Store::new(kv, self.partition);
-        let understood = self.understand(kv, topic, record, crashes, draft.recorded_at_us)?;
         let state = draft.fold.fetch(&store, reads(&understood.command))?;
         let decision =
             decide(&self.ctx.terms, &state, draft.policies.as_ref(), &understood.command, draft.recorded_at_us)?;
@@ -352,7 +384,7 @@ impl Owner {
             &Clear::Claim(claim),
         )?;
         let added = record::decision_schema();
-        if draft.fold.get(&store, &crate::store::StateKey::Schema(added.schema_hash))?.is_none() {
+        if draft.fold.get(&store, &StateKey::Schema(added.schema_hash))?.is_none() {
             let event = record::fixed(event_type::SCHEMA_ADDED, draft.recorded_at_us, added.encode()?);
             draft.push(&store, event, &Clear::SchemaAdded(added))?;
         }

@@ -135,6 +135,7 @@ impl Owner {
                 out.push(Action::Answer(Answer { identity, event: AnsweredBy::Earlier { seq: recorded.seq } }));
             }
         }
+        self.drawn.clear();
         self.head = folded.head;
         self.recorded_at_us = folded.recorded_at_us;
         self.next_outcome_no = folded.next_outcome_no;

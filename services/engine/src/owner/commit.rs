@@ -80,6 +80,7 @@ impl Owner {
 
     fn commit(&mut self, kv: &dyn Kv, batch: Batch, out: &mut Vec<Action>) -> Result<(), Error> {
         let store = Store::new(kv, self.partition);
+        let ends_surrogates = batch.fold.ends_surrogates();
         let mut writes = batch.fold.into_writes(&store, batch.first_seq, batch.at);
         let keyring = self.keyring(kv);
         for (staged, record) in &batch.keyring {
@@ -95,6 +96,9 @@ impl Owner {
         self.position = batch.at.next();
         self.policies = batch.policies;
         self.drawn.keep(batch.drawn);
+        if ends_surrogates {
+            self.drawn.clear();
+        }
         self.failures = 0;
         out.push(Action::Advanced { position: self.position });
         out.extend(batch.answers.into_iter().map(Action::Answer));

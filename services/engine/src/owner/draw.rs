@@ -27,6 +27,8 @@ use crate::store::{StateKey, StateRecord, Store, SurrogateState};
 type KeyOf = (String, [u8; 16], u8, u32);
 
 /// Surrogates and section keys in memory: of accepted frames in the owner, of one batch in its draft.
+///
+/// INVARIANT: in the owner, every surrogate lives. Whatever it did not commit itself, and whatever ends one, empties it.
 #[derive(Clone)]
 pub(super) struct Drawn {
     surrogates: BTreeMap<[u8; 32], [u8; 16]>,
@@ -37,6 +39,10 @@ pub(super) struct Drawn {
 impl Drawn {
     pub(super) fn new(max: usize) -> Drawn {
         Drawn { surrogates: BTreeMap::new(), keys: BTreeMap::new(), max }
+    }
+
+    pub(super) fn surrogate(&self, lookup: &[u8; 32]) -> Option<[u8; 16]> {
+        self.surrogates.get(lookup).copied()
     }
 
     /// Which surrogates and data keys these are; their bytes follow from that.
@@ -122,8 +128,8 @@ impl Owner {
     }
 
     fn surrogate(&mut self, kv: &dyn Kv, draft: &mut Draft, lookup: &[u8; 32]) -> Result<[u8; 16], Error> {
-        if let Some(known) = draft.drawn.surrogates.get(lookup).or_else(|| self.drawn.surrogates.get(lookup)) {
-            return Ok(*known);
+        if let Some(known) = draft.drawn.surrogate(lookup).or_else(|| self.drawn.surrogate(lookup)) {
+            return Ok(known);
         }
         let store = Store::new(kv, self.partition);
         for candidate in self.keyring(kv).surrogates(lookup)? {

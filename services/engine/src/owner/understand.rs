@@ -40,6 +40,13 @@ pub(super) struct People {
     pub(super) subjects: Vec<[u8; 32]>,
 }
 
+impl People {
+    /// Of everybody: the actor, the principal, the subjects.
+    pub(super) fn lookups(&self) -> impl Iterator<Item = &[u8; 32]> {
+        std::iter::once(&self.actor).chain(&self.on_behalf_of).chain(&self.subjects)
+    }
+}
+
 impl Owner {
     pub(super) fn understand(
         &mut self,
@@ -148,7 +155,8 @@ impl Owner {
 
     fn is_erasing(&self, kv: &dyn Kv, people: &People) -> Result<bool, Error> {
         let store = Store::new(kv, self.partition);
-        for lookup in std::iter::once(&people.actor).chain(&people.on_behalf_of).chain(&people.subjects) {
+        // Those in memory live: the memory is emptied as soon as a frame says otherwise of anybody.
+        for lookup in people.lookups().filter(|lookup| self.drawn.surrogate(lookup).is_none()) {
             for surrogate in self.keyring(kv).surrogates(lookup)? {
                 let state = store.get(&StateKey::Surrogate(surrogate))?;
                 if matches!(state, Some(StateRecord::Surrogate(SurrogateState::Erasing { .. }))) {

@@ -21,10 +21,27 @@ const IDLE: Duration = Duration::from_millis(50);
 
 /// What the log thread is asked for.
 pub(super) enum ToLog {
-    Submit { record: NewRecord, done: Option<Sender<Done>> },
-    Stage { partition: u32, tag: Tag, records: Vec<NewRecord> },
-    Append { partition: u32, tag: Tag, at: Position, frame: Vec<u8> },
-    Remove { topic: Topic, partition: u32, positions: Removal },
+    /// Each of the records is told to `done` by itself.
+    Submit {
+        records: Vec<NewRecord>,
+        done: Option<Sender<Done>>,
+    },
+    Stage {
+        partition: u32,
+        tag: Tag,
+        records: Vec<NewRecord>,
+    },
+    Append {
+        partition: u32,
+        tag: Tag,
+        at: Position,
+        frame: Vec<u8>,
+    },
+    Remove {
+        topic: Topic,
+        partition: u32,
+        positions: Removal,
+    },
     Stop,
 }
 
@@ -76,7 +93,13 @@ impl LogThread {
 
     fn take(&mut self, message: ToLog, waiting: &mut BTreeMap<Ticket, Waiting>) -> bool {
         let (ticket, entry) = match message {
-            ToLog::Submit { record, done } => (self.log.submit(record.clone()), Waiting::Submit { record, done }),
+            ToLog::Submit { records, done } => {
+                for record in records {
+                    let ticket = self.log.submit(record.clone());
+                    waiting.insert(ticket, Waiting::Submit { record, done: done.clone() });
+                }
+                return false;
+            }
             ToLog::Stage { partition, tag, records } => {
                 let forwarded = records
                     .iter()

@@ -38,6 +38,19 @@ struct Inner {
     count: usize,
 }
 
+impl Inner {
+    fn take(&mut self, identity: &Identity) -> Option<Entry> {
+        let entries = self.waiting.get_mut(&identity.key)?;
+        let index = entries.iter().position(|entry| entry.mac == identity.mac)?;
+        let entry = entries.swap_remove(index);
+        if entries.is_empty() {
+            self.waiting.remove(&identity.key);
+        }
+        self.count = self.count.saturating_sub(entry.listeners.len());
+        Some(entry)
+    }
+}
+
 /// All waiting callers of a process.
 #[derive(Clone, Default)]
 pub struct Waiters(Arc<Mutex<Inner>>);
@@ -48,6 +61,8 @@ pub struct Listener {
     identity: Identity,
     id: u64,
     receiver: oneshot::Receiver<Told>,
+    /// Whoever is told is unregistered already.
+    is_told: bool,
 }
 
 impl Waiters {
@@ -74,23 +89,23 @@ impl Waiters {
             }
         };
         drop(inner);
-        (Listener { waiters: self.clone(), identity, id, receiver }, first)
+        (Listener { waiters: self.clone(), identity, id, receiver, is_told: false }, first)
     }
 
-    /// Tells everybody who waits for this request and body.
-    pub fn tell(&self, identity: &Identity, told: &Told) {
+    /// Tells everybody who waits for these requests and bodies: a frame's answers at once, so that callers and owners
+    /// meet at the lock once a frame.
+    pub fn tell(&self, answers: impl IntoIterator<Item = (Identity, Told)>) {
+        let mut found = Vec::new();
         let mut inner = self.lock();
-        let Some(entries) = inner.waiting.get_mut(&identity.key) else { return };
-        let Some(index) = entries.iter().position(|entry| entry.mac == identity.mac) else { return };
-        let entry = entries.swap_remove(index);
-        if entries.is_empty() {
-            inner.waiting.remove(&identity.key);
+        for (identity, told) in answers {
+            found.extend(inner.take(&identity).map(|entry| (entry, told)));
         }
-        inner.count = inner.count.saturating_sub(entry.listeners.len());
         drop(inner);
-        for (_, listener) in entry.listeners {
-            // Whoever has stopped waiting asks by id later.
-            let _ = listener.send(told.clone());
+        for (entry, told) in found {
+            for (_, listener) in entry.listeners {
+                // Whoever has stopped waiting asks by id later.
+                let _ = listener.send(told.clone());
+            }
         }
     }
 
@@ -120,12 +135,16 @@ impl Waiters {
 impl Listener {
     /// Waits for the answer; none when the process stops before there is one.
     pub async fn told(&mut self) -> Option<Told> {
-        (&mut self.receiver).await.ok()
+        let told = (&mut self.receiver).await.ok();
+        self.is_told = told.is_some();
+        told
     }
 }
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        self.waiters.leave(&self.identity, self.id);
+        if !self.is_told {
+            self.waiters.leave(&self.identity, self.id);
+        }
     }
 }

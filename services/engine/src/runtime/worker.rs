@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use domain::command::Identity;
 use eventlog::{LogReader, ReadLimit, Topic};
 
 use super::clock::Clock;
@@ -13,7 +14,7 @@ use super::status::Statuses;
 use super::waiters::{Told, Waiters};
 use crate::kv::Kv;
 use crate::metrics as names;
-use crate::owner::{Action, AnsweredBy, Input, Owner, Status, Stimulus};
+use crate::owner::{Action, Answer, AnsweredBy, Input, Owner, Status, Stimulus};
 
 /// How often time passes for an idle owner.
 const TICK: Duration = Duration::from_millis(20);
@@ -75,8 +76,16 @@ impl Worker {
         let mut inputs = VecDeque::from([input]);
         while let Some(input) = inputs.pop_front() {
             let stimulus = Stimulus { now: self.clock.read(), input };
+            let mut answers = Vec::new();
             for action in owner.step(self.kv.as_ref(), stimulus) {
-                inputs.extend(self.execute(partition, action));
+                match action {
+                    Action::Answer(answer) => answers.push(told(answer)),
+                    action => inputs.extend(self.execute(partition, action)),
+                }
+            }
+            // Last in the step, so after every store that stands before them.
+            if !answers.is_empty() {
+                self.waiters.tell(answers);
             }
         }
         self.owners.insert(partition, owner);
@@ -103,16 +112,7 @@ impl Worker {
             Action::Remove { topic, partition: of, positions } => {
                 self.send(ToLog::Remove { topic, partition: of, positions })
             }
-            Action::Answer(answer) => {
-                let told = match answer.event {
-                    AnsweredBy::New(view) => {
-                        names::answered(&view);
-                        Told::New(Arc::new(*view))
-                    }
-                    AnsweredBy::Earlier { seq } => Told::Earlier { seq },
-                };
-                self.waiters.tell(&answer.identity, &told);
-            }
+            Action::Answer(answer) => self.waiters.tell([told(answer)]),
             Action::Advanced { .. } => (self.advanced)(partition),
             Action::Status(status) => {
                 if let Status::Stopped { reason } = &status {
@@ -141,6 +141,17 @@ impl Worker {
             detail: error.to_string(),
         })
     }
+}
+
+fn told(answer: Answer) -> (Identity, Told) {
+    let told = match answer.event {
+        AnsweredBy::New(view) => {
+            names::answered(&view);
+            Told::New(Arc::from(view))
+        }
+        AnsweredBy::Earlier { seq } => Told::Earlier { seq },
+    };
+    (answer.identity, told)
 }
 
 /// Appends an input, joining pushes to the same input so that they become one batch.

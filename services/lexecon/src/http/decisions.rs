@@ -134,8 +134,7 @@ pub async fn batch(
     let requests = json::batch(&bytes, app.http.depth_max, app.http.batch_requests_max, now_us())?;
     drop(bytes);
     crate::telemetry::observe(table::HTTP_BATCH, requests.len());
-    let begun: Vec<_> =
-        requests.into_iter().map(|one| one.and_then(|submission| submit::begin(&app, submission))).collect();
+    let begun = submit::begin_many(&app, requests);
     let mut finished = Vec::with_capacity(begun.len());
     for one in begun {
         finished.push(match one {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use domain::request::Request;
 use engine::system::{Answered, SubmitError, Submitted};
 use engine::view::{DecisionView, Kind};
 use metrics::counter;
@@ -26,7 +27,7 @@ pub(super) struct Location {
 }
 
 impl Location {
-    fn of(request: &domain::request::Request) -> Location {
+    fn of(request: &Request) -> Location {
         Location {
             tenant: request.tenant.to_string(),
             actor: request.actor.id.to_string(),
@@ -59,13 +60,34 @@ fn percent(text: &str) -> String {
 /// # Errors
 /// When the engine does not take it.
 pub(super) fn begin(app: &App, submission: Submission) -> Result<(Submitted, Location), Problem> {
+    let request = dated(app, submission)?;
+    let submitted = app.system.submit(&request).map_err(|error| refused(&error))?;
+    Ok((submitted, Location::of(&request)))
+}
+
+/// Hands several requests over together, those that are none left in their places.
+pub(super) fn begin_many(
+    app: &App,
+    submissions: Vec<Result<Submission, Problem>>,
+) -> Vec<Result<(Submitted, Location), Problem>> {
+    let requests: Vec<_> = submissions.into_iter().map(|one| one.and_then(|one| dated(app, one))).collect();
+    let mut submitted = app.system.submit_many(requests.iter().flatten()).into_iter();
+    let mut next = |request: &Request| match submitted.next() {
+        Some(Ok(submitted)) => Ok((submitted, Location::of(request))),
+        Some(Err(error)) => Err(refused(&error)),
+        None => Err(Problem::internal("submitting", &"fewer were taken than sent")),
+    };
+    requests.into_iter().map(|request| request.and_then(|request| next(&request))).collect()
+}
+
+/// A request with the time at which it occurred.
+fn dated(app: &App, submission: Submission) -> Result<Request, Problem> {
     let Submission { mut request, dated } = submission;
     if !dated {
         let known = |request: &_| app.system.occurred_at(request).map_err(|error| refused(&error));
         request.occurred_at_us = app.undated.first_time(&request, known)?;
     }
-    let submitted = app.system.submit(&request).map_err(|error| refused(&error))?;
-    Ok((submitted, Location::of(&request)))
+    Ok(request)
 }
 
 /// Why the engine did not take a request.
