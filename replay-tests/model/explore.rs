@@ -16,7 +16,6 @@ pub struct Explored {
     pub depth: usize,
     pub audited: usize,
     pub ends: usize,
-    pub halted: usize,
     pub seconds: f64,
 }
 
@@ -46,7 +45,7 @@ pub fn explore(world: &World, first: State, defect: Option<Defect>, states_max: 
     // How each state was come to: the state before, and the choice.
     let mut ways: Vec<(usize, Option<Choice>)> = vec![(0, None)];
     let mut frontier = VecDeque::from([(0, 0, first)]);
-    let mut explored = Explored { states: 0, transitions: 0, depth: 0, audited: 0, ends: 0, halted: 0, seconds: 0.0 };
+    let mut explored = Explored { states: 0, transitions: 0, depth: 0, audited: 0, ends: 0, seconds: 0.0 };
     while let Some((at, depth, state)) = frontier.pop_front() {
         explored.depth = depth;
         for choice in state.choices() {
@@ -75,7 +74,6 @@ pub fn explore(world: &World, first: State, defect: Option<Defect>, states_max: 
     explored.states = seen.len();
     explored.audited = judge.audited();
     explored.ends = judge.ends;
-    explored.halted = judge.halted;
     explored.seconds = begun.elapsed().as_secs_f64();
     Ok(explored)
 }

@@ -27,8 +27,6 @@ pub struct Judge {
     drained: HashSet<u64>,
     /// Logs from which everything was brought to an end.
     pub ends: usize,
-    /// States in which an owner has stopped that another one had superseded.
-    pub halted: usize,
 }
 
 impl Judge {
@@ -48,11 +46,7 @@ impl Judge {
         }
         for (who, process) in state.processes.iter().enumerate() {
             if let Some(reason) = &process.stopped {
-                // It should yield instead; but whoever is no owner any more does no harm by stopping.
-                if !world.removes || process.writer_epoch() >= account.writer_epoch {
-                    return Err(format!("an owner stopped, and nothing happened that needs an operator: {reason}"));
-                }
-                self.halted += 1;
+                return Err(format!("an owner stopped, and nothing happened that needs an operator: {reason}"));
             }
             process.flaw.denied_stays_out(&account)?;
             if defect.is_none() && self.processes.insert(state.prints(who)) {

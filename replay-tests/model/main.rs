@@ -72,11 +72,11 @@ fn from_running(left: Bounds, removes: bool, defect: Option<Defect>, states_max:
 
 fn holds(name: &str, left: Bounds, removes: bool) {
     let explored = from_running(left, removes, None, STATES_MAX).unwrap_or_else(|found| panic!("{name}: {found}"));
-    let Explored { states, transitions, depth, audited, ends, halted, seconds } = explored;
+    let Explored { states, transitions, depth, audited, ends, seconds } = explored;
     println!("model: {name}: {left:?}");
     println!(
         "model: {name}: {states} states, {transitions} transitions, depth {depth}, {audited} logs audited, {ends} brought to an end, \
-         {halted} with a superseded owner stopped, {seconds:.1} s: 0 violations"
+         {seconds:.1} s: 0 violations"
     );
 }
 

@@ -78,11 +78,6 @@ impl Process {
         }
     }
 
-    /// The writer epoch that the process knows.
-    pub fn writer_epoch(&self) -> u32 {
-        self.owner.head().writer_epoch
-    }
-
     /// Equal for processes that do the same from here on.
     pub fn fingerprint(&self) -> u64 {
         let mut hasher = DefaultHasher::new();

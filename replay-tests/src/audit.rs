@@ -70,8 +70,6 @@ pub struct Account {
     pub consumed: Consumed,
     /// Up to which offset the ledger covers the requests.
     pub covered: u64,
-    /// Writer epoch of the head.
-    pub writer_epoch: u32,
     /// Head after so many records of the log, from genesis on.
     pub heads: Vec<Hash>,
     /// Digest of the fold at each head.
@@ -216,7 +214,6 @@ impl<'a> Reader<'a> {
         let (fold, next) = fold::accepted(&store, frame, self.so_far.clone(), remembered_us)
             .map_err(|error| format!("I3: {error}"))?;
         self.kv.write(fold.into_writes(&store, frame.run.first_seq, at)).unwrap();
-        account.writer_epoch = next.head.writer_epoch;
         account.folds.insert(next.head.run_head, store.digest().unwrap());
         self.so_far = next;
         Ok(())

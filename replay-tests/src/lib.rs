@@ -6,3 +6,6 @@
 pub mod audit;
 pub mod defect;
 pub mod sample;
+mod skip;
+
+pub use skip::skip;

@@ -98,7 +98,6 @@ pub struct Meter {
 /// What it came to.
 #[derive(Clone, Debug)]
 pub struct Spent {
-    pub seconds: f64,
     pub server: Cpu,
     pub threads: BTreeMap<String, Cpu>,
     pub client: Cpu,
@@ -127,6 +126,6 @@ impl Meter {
         let threads =
             of_threads(self.pid).into_iter().map(|(name, cpu)| (name.clone(), cpu.since(before(&name)))).collect();
         let others = (of_machine() - self.machine - server.total() - client.total()).max(0.0) / seconds;
-        Spent { seconds, server, threads, client, others }
+        Spent { server, threads, client, others }
     }
 }

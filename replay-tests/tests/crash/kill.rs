@@ -15,13 +15,13 @@ use crate::client::Client;
 use crate::server::{Server, run};
 
 /// Coordinate and hash of an acknowledged decision.
-type Acknowledged = BTreeMap<String, (u64, u64, String)>;
+pub type Acknowledged = BTreeMap<String, (u64, u64, String)>;
 
 fn rounds() -> usize {
     std::env::var("LEXECON_KILL_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(100)
 }
 
-fn body(id: &str) -> Value {
+pub fn body(id: &str) -> Value {
     let number: u64 = id.rsplit('-').next().and_then(|n| n.parse().ok()).unwrap_or(0);
     let action = ["read_file", "send_email", "delete_file", "send_money"][(number % 4) as usize];
     let mut body = json!({
@@ -41,26 +41,10 @@ fn body(id: &str) -> Value {
 
 fn started_at() -> &'static str {
     static AT: std::sync::OnceLock<String> = std::sync::OnceLock::new();
-    AT.get_or_init(|| {
-        let seconds = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
-        rfc3339(seconds)
-    })
+    AT.get_or_init(|| jiff::Timestamp::now().to_string())
 }
 
-/// Civil date of a Unix time (Howard Hinnant's algorithm), because the test needs one date and no calendar library.
-fn rfc3339(seconds: u64) -> String {
-    let (days, rest) = ((seconds / 86_400) as i64, seconds % 86_400);
-    let z = days + 719_468;
-    let (era, doe) = (z.div_euclid(146_097), z.rem_euclid(146_097));
-    let yoe = (doe - doe / 1_460 + doe / 36_524 - doe / 146_096) / 365;
-    let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
-    let mp = (5 * doy + 2) / 153;
-    let (day, month) = (doy - (153 * mp + 2) / 5 + 1, if mp < 10 { mp + 3 } else { mp - 9 });
-    let year = yoe + era * 400 + i64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", rest / 3600, rest / 60 % 60, rest % 60)
-}
-
-fn acknowledged(answer: &Value) -> Option<(u64, u64, String)> {
+pub fn acknowledged(answer: &Value) -> Option<(u64, u64, String)> {
     let ledger = &answer["ledger"];
     Some((ledger["partition"].as_u64()?, ledger["seq"].as_u64()?, ledger["event_hash"].as_str()?.to_owned()))
 }
@@ -140,7 +124,7 @@ fn write(
 }
 
 /// Every acknowledged id, or a sample of them, is answered by the same event.
-fn verify_by_repeat(address: &str, known: &Acknowledged, sample: usize, rng: &mut ChaCha20Rng) -> usize {
+pub fn verify_by_repeat(address: &str, known: &Acknowledged, sample: usize, rng: &mut ChaCha20Rng) -> usize {
     let ids: Vec<&String> = known.keys().collect();
     let mut client = Client::connect(address).expect("the server listens");
     let chosen: Vec<&String> =
@@ -202,7 +186,7 @@ fn every_acknowledged_decision_survives_kill_9() {
 }
 
 /// The ledger alone: it verifies, accounts for its input, and holds every acknowledged event once.
-fn verify_export(data: &Path, beside: &Path, known: &Acknowledged) -> u64 {
+pub fn verify_export(data: &Path, beside: &Path, known: &Acknowledged) -> u64 {
     let file = beside.join("all.ledger");
     let (code, out, err) =
         run("lexecon", &["ledger", "export", "--data", data.to_str().unwrap(), "--out", file.to_str().unwrap()]);

@@ -1,4 +1,4 @@
-//! The real binary, killed without warning, again and again, under load.
+//! The real binary, killed without warning, again and again, under load; on damaged files; on a full disk.
 //!
 //! The parent keeps what was acknowledged: request id, coordinate, event hash. After every kill the program is started
 //! on the same directory and must give the same answers; at the end the exported ledger alone must hold every
@@ -14,6 +14,8 @@
 )]
 
 mod client;
+mod crash_loop;
 mod damage;
+mod full_disk;
 mod kill;
 mod server;

@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -29,7 +30,24 @@ impl Server {
 
     /// The same; what it says when it does not start.
     pub fn try_start(data: &Path) -> Result<Server, String> {
-        let mut child = Command::new(binary("lexecon"))
+        Server::configured(data, &[])
+    }
+
+    /// The same, with settings from the environment.
+    pub fn configured(data: &Path, settings: &[(&str, &str)]) -> Result<Server, String> {
+        Server::spawn(Command::new(binary("lexecon")), data, settings)
+    }
+
+    /// The same under another program, such as `strace …`, which is given the command to run.
+    pub fn under(wrapper: &[&str], data: &Path, settings: &[(&str, &str)]) -> Result<Server, String> {
+        let mut command = Command::new(wrapper[0]);
+        command.args(&wrapper[1..]).arg(binary("lexecon"));
+        Server::spawn(command, data, settings)
+    }
+
+    fn spawn(mut command: Command, data: &Path, settings: &[(&str, &str)]) -> Result<Server, String> {
+        let mut child = command
+            .envs(settings.iter().copied())
             .args(["serve", "--json", "--listen", "127.0.0.1:0", "--data"])
             .arg(data)
             .stdout(Stdio::piped())
@@ -54,6 +72,19 @@ impl Server {
                 Err(format!("{status}: {}", errors.join().unwrap()))
             }
         }
+    }
+
+    /// Waits until it has ended by itself, or kills it then. Returns whether it did.
+    pub fn ends_within(mut self, limit: Duration) -> bool {
+        let until = Instant::now() + limit;
+        while Instant::now() < until {
+            if self.child.try_wait().unwrap().is_some() {
+                return true;
+            }
+            std::thread::park_timeout(Duration::from_millis(5));
+        }
+        self.kill();
+        false
     }
 
     /// `kill -9`.

@@ -37,7 +37,6 @@ fn no_seed_loses_doubles_or_forks() {
         crashes,
         claims,
         told,
-        halted,
         consumed,
         decisions,
         rejected,
@@ -51,7 +50,6 @@ fn no_seed_loses_doubles_or_forks() {
     println!(
         "simulation: {consumed} consumed = {decisions} decided + {duplicates} duplicates + {rejected} rejected; {told} answers told, all in the ledger; {decided_again} events made again"
     );
-    println!("simulation: {halted} superseded owners stopped where they should have yielded");
     assert_eq!(consumed, decisions + duplicates + rejected, "I8");
     if only.is_none() {
         assert!(

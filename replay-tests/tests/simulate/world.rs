@@ -31,8 +31,6 @@ pub struct Figures {
     pub claims: usize,
     /// Answers that callers were told.
     pub told: usize,
-    /// Superseded owners that stopped where they should have yielded.
-    pub halted: usize,
     /// Offsets consumed, and what became of them.
     pub consumed: u64,
     pub decisions: u64,
@@ -50,7 +48,6 @@ impl Figures {
         self.crashes += other.crashes;
         self.claims += other.claims;
         self.told += other.told;
-        self.halted += other.halted;
         self.consumed += other.consumed;
         self.decisions += other.decisions;
         self.rejected += other.rejected;
@@ -256,11 +253,6 @@ impl World {
 
     pub fn last_state(&self) -> &MemoryKv {
         &self.nodes[0].kv
-    }
-
-    /// Whether two processes shared the log.
-    pub fn competes(&self) -> bool {
-        self.competed
     }
 
     /// What callers were told, by partition.

@@ -410,7 +410,7 @@ impl Owner {
             Input::Read { topic: Topic::Keys, records, tail, .. } => self.keys_read(kv, now, &records, tail, out)?,
             Input::Read { topic, from, records, start, tail } => {
                 if let Err(lost) = self.intake.read(topic, from, records, start, tail, &self.ctx.limits) {
-                    self.stop(lost.to_string(), out);
+                    self.missing(topic, &lost, out);
                 }
             }
             Input::ReadFailed { topic, transient, detail } => self.read_failed(now, topic, transient, detail, out),
@@ -419,6 +419,21 @@ impl Owner {
             Input::Tick => self.tick(now, out),
         }
         self.continue_work(kv, now, out)
+    }
+
+    /// Undecided input is gone. Another writer may have claimed the partition, decided it and removed it: whoever is
+    /// still the owner after reading the ledger to its end, and misses it still, has lost it.
+    fn missing(&mut self, topic: Topic, lost: &intake::Lost, out: &mut Vec<Action>) {
+        // In any other phase the ledger is about to say more; the input is read again after it has.
+        if !matches!(self.phase, Phase::Running) {
+            return;
+        }
+        if lost.confirmed {
+            self.stop(lost.to_string(), out);
+        } else {
+            self.intake.doubt(topic);
+            self.read_ledger(out);
+        }
     }
 
     /// Starts the next batch, and reads inputs that lag behind.

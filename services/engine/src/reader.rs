@@ -28,7 +28,7 @@ use crate::datadir::Deployment;
 use crate::follow::{self, Followers, InputAccount, Progress, Standing, Strays, Totals};
 use crate::keys::Secrets;
 use crate::kv::{Kv, Space, visit};
-use crate::store::{Range, StateKey, StateRecord, Store};
+use crate::store::{self, Range, StateKey, StateRecord, Store};
 use crate::view::{DecisionView, Kind};
 
 pub use error::Error;

@@ -26,7 +26,7 @@ use crate::follow::Followers;
 use crate::keys::{Secrets, queue};
 use crate::kv::Kv;
 use crate::kv::rocks::RocksKv;
-use crate::owner::{self, Bundles, Context, Owner};
+use crate::owner::{Bundles, Context, Owner};
 use crate::reader::Reader;
 use crate::runtime::clock::Clock;
 use crate::runtime::waiters::{Listener, Told};
@@ -90,7 +90,7 @@ pub enum StartError {
 }
 
 /// Why a request was not taken.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum SubmitError {
     /// It would not be decided now.
     #[error("not ready: {0}")]

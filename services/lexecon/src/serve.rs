@@ -219,7 +219,13 @@ fn start(settings: &Settings) -> Result<(System, Started), Failed> {
 pub fn engine_settings(settings: &Settings) -> engine::settings::Settings {
     let hour_us = 3_600_000_000_i64;
     let micros = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX).saturating_mul(1_000);
+    let defaults = engine::settings::Settings::new(settings.data.directory.clone());
     engine::settings::Settings {
+        log: eventlog::embedded::Settings {
+            free_bytes_min: settings.log.free_bytes_min,
+            probe_every: Duration::from_millis(settings.log.probe_ms),
+            ..defaults.log
+        },
         partitions: settings.topology.partitions,
         routing: match settings.topology.routing {
             config::Routing::Actor => domain::routing::Routing::Actor,
@@ -236,7 +242,7 @@ pub fn engine_settings(settings: &Settings) -> engine::settings::Settings {
         inflight_max: settings.engine.inflight_max,
         lag_events_max: settings.engine.lag_events_max,
         start_timeout: Duration::from_millis(settings.engine.start_timeout_ms),
-        ..engine::settings::Settings::new(settings.data.directory.clone())
+        ..defaults
     }
 }
 

@@ -18,7 +18,8 @@ use crate::kv::{Space, Write};
 /// what an operator changed is in force for the requests behind it.
 const TOPICS: [Topic; 3] = [Topic::Policies, Topic::Commands, Topic::Requests];
 
-/// An input lost offsets that were not yet decided.
+/// An input does not hold offsets that this owner has yet to decide: they are lost, or another writer has decided and
+/// removed them, which the ledger says.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "input {topic} lost offsets {from} to {to} before they were decided; restore the data directory from a backup, \
@@ -28,6 +29,8 @@ pub(super) struct Lost {
     topic: &'static str,
     from: u64,
     to: u64,
+    /// Whether it was so already before the last read of the ledger.
+    pub(super) confirmed: bool,
 }
 
 /// How far a batch got in one input.
@@ -53,6 +56,8 @@ struct InputQueue {
     bytes: usize,
     behind: bool,
     reading: bool,
+    /// What comes next was missing at the last read, and the ledger was read again since.
+    doubted: bool,
 }
 
 /// A crash of this process while it computed these offsets of the requests topic.
@@ -86,6 +91,7 @@ impl Intake {
             bytes: 0,
             behind: true,
             reading: false,
+            doubted: false,
         };
         Intake {
             partition,
@@ -144,12 +150,26 @@ impl Intake {
             return Ok(());
         }
         if start.0 > input.next || tail.0 < input.covered {
-            return Err(Lost { topic: topic.as_str(), from: input.next.min(tail.0), to: start.0.max(input.covered) });
+            input.behind = true;
+            return Err(Lost {
+                topic: topic.as_str(),
+                from: input.next.min(tail.0),
+                to: start.0.max(input.covered),
+                confirmed: input.doubted,
+            });
         }
+        input.doubted = false;
         input.behind = false;
         input.push(records, limits);
         input.behind = input.behind || input.next < tail.0;
         Ok(())
+    }
+
+    /// The ledger is read again for what is missing here.
+    pub(super) fn doubt(&mut self, topic: Topic) {
+        if let Some(input) = self.input(topic) {
+            input.doubted = true;
+        }
     }
 
     /// Reads idle inputs again now and then. A push is a hint: a write that was answered `Unknown` may be there without
@@ -326,6 +346,7 @@ impl InputQueue {
         self.bytes = 0;
         self.behind = true;
         self.reading = false;
+        self.doubted = false;
     }
 
     fn push(&mut self, records: Vec<Record>, limits: &Limits) {
@@ -357,6 +378,7 @@ impl InputQueue {
         if self.next < to {
             self.next = to;
             self.behind = true;
+            self.doubted = false;
         }
     }
 }

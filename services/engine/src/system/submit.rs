@@ -10,7 +10,7 @@ use domain::command::Identity;
 use domain::request::Request;
 use domain::request::limits::REQUEST_BYTES_MAX;
 use domain::routing::RoutingKey;
-use eventlog::NewRecord;
+use eventlog::{Health, NewRecord};
 
 use super::{Pending, Place, SubmitError, Submitted, System, random};
 use crate::keys::{NONCE_BYTES, queue};
@@ -44,7 +44,12 @@ impl System {
         &self,
         requests: impl IntoIterator<Item = &'a Request>,
     ) -> Vec<Result<Submitted, SubmitError>> {
-        let prepared: Vec<_> = requests.into_iter().map(|request| self.prepare(request)).collect();
+        let log = match self.runtime.reader.health() {
+            Health::Working => Ok(()),
+            Health::Broken { error, .. } => Err(SubmitError::NotReady(format!("log: {error}"))),
+        };
+        let prepare = |request| log.clone().and_then(|()| self.prepare(request));
+        let prepared: Vec<_> = requests.into_iter().map(prepare).collect();
         let asked: Vec<_> = prepared.iter().flatten().map(|one| (one.partition, one.identity)).collect();
         let mut known = self.reader.answered_many(&asked).map(Vec::into_iter);
         let mut records = Vec::new();

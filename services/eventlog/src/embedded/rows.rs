@@ -5,6 +5,7 @@
 //! record          u32 partition | u64 position  →  u8 1 | i64 appended_at_us | u32 key length | key
 //!                                                   u32 n × { u32 length, name | u32 length, value } | value
 //! "format"        →  u32 1            "partitions" →  u32            "id"  →  16 random bytes
+//! "probe"         →  nothing
 //! "t" u8 topic u32 partition  →  u64 tail      (not for the ledger: its tail is what lies there)
 //! "s" u8 topic u32 partition  →  u64 start
 //! ```
@@ -18,6 +19,8 @@ pub(super) const FORMAT: u32 = 1;
 pub(super) const FORMAT_ROW: &[u8] = b"format";
 pub(super) const PARTITIONS_ROW: &[u8] = b"partitions";
 pub(super) const ID_ROW: &[u8] = b"id";
+/// Written again and again by a log without work, to find out whether it could.
+pub(super) const PROBE_ROW: &[u8] = b"probe";
 
 const RECORD_LAYOUT: u8 = 1;
 

@@ -33,6 +33,11 @@ pub struct Settings {
     pub compression: Compression,
     /// Compression of the oldest level, where nearly everything lies. Default Zstandard.
     pub compression_oldest: Compression,
+    /// Space that the file system must have left, or nothing more is accepted until it has. Default 64 MiB: enough to
+    /// finish what was accepted, to write memtables out and to open the database again.
+    pub free_bytes_min: u64,
+    /// How often a log without work finds out whether it could write. Default 1 s.
+    pub probe_every: Duration,
     /// First wait before a broken log is reopened; doubles with each attempt that fails. Default 100 ms.
     pub reopen_after_min: Duration,
     /// Longest wait before a broken log is reopened. Default 5 s, so that it works again soon after the cause is gone.
@@ -65,6 +70,8 @@ impl Settings {
             open_files_max: 256,
             compression: Compression::Lz4,
             compression_oldest: Compression::Zstd,
+            free_bytes_min: 64 << 20,
+            probe_every: Duration::from_secs(1),
             reopen_after_min: Duration::from_millis(100),
             reopen_after_max: Duration::from_secs(5),
         }
@@ -83,6 +90,11 @@ impl Settings {
             ),
             ("wal_bytes_max", self.wal_bytes_max >= 1 << 20, "at least 1048576"),
             ("open_files_max", (32..=1 << 20).contains(&self.open_files_max), "32 to 1048576"),
+            (
+                "probe_every",
+                (Duration::from_millis(10)..=Duration::from_secs(60)).contains(&self.probe_every),
+                "10 ms to 60 s",
+            ),
             (
                 "reopen_after_max",
                 !self.reopen_after_min.is_zero() && self.reopen_after_max >= self.reopen_after_min,
@@ -119,6 +131,7 @@ mod tests {
         assert_eq!(Some("memory_bytes_max"), check(|s| s.memory_bytes_max = 1 << 20));
         assert_eq!(Some("wal_bytes_max"), check(|s| s.wal_bytes_max = 0));
         assert_eq!(Some("open_files_max"), check(|s| s.open_files_max = 1));
+        assert_eq!(Some("probe_every"), check(|s| s.probe_every = Duration::ZERO));
         assert_eq!(Some("reopen_after_max"), check(|s| s.reopen_after_min = Duration::ZERO));
         assert_eq!(Some("anchor"), check(|s| s.anchor = s.directory.join("anchor")));
     }

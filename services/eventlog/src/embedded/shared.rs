@@ -22,6 +22,8 @@ pub(super) struct Shared {
     bounds: Vec<SharedBounds>,
     /// What the anchor file says.
     mark: Mutex<Mark>,
+    /// Why nothing is accepted although the store is open and can be read.
+    suspended: Mutex<Option<Error>>,
 }
 
 /// The store, or why there is none.
@@ -44,6 +46,7 @@ impl Shared {
             log_id: store.log_id,
             bounds: std::iter::repeat_with(SharedBounds::default).take(count).collect(),
             mark: Mutex::new(mark),
+            suspended: Mutex::default(),
             store: RwLock::new(Slot::Broken { error: Error::Unavailable { reason: String::new() }, attempts: 0 }),
         };
         shared.reopened(store)?;
@@ -98,6 +101,20 @@ impl Shared {
         self.mark.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Accepts nothing for this reason, or again. Returns whether that is new.
+    pub(super) fn suspend(&self, reason: Option<Error>) -> bool {
+        let before = std::mem::replace(&mut *self.suspended(), reason.clone());
+        before.is_some() != reason.is_some()
+    }
+
+    pub(super) fn is_suspended(&self) -> bool {
+        self.suspended().is_some()
+    }
+
+    fn suspended(&self) -> MutexGuard<'_, Option<Error>> {
+        self.suspended.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn slot(&self) -> RwLockReadGuard<'_, Slot> {
         self.store.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -130,7 +147,10 @@ impl LogReader for Shared {
 
     fn health(&self) -> Health {
         match &*self.slot() {
-            Slot::Open(_) => Health::Working,
+            Slot::Open(_) => match self.suspended().clone() {
+                None => Health::Working,
+                Some(error) => Health::Broken { error, attempts: 0 },
+            },
             Slot::Broken { error, attempts } => Health::Broken { error: error.clone(), attempts: *attempts },
         }
     }

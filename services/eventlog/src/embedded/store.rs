@@ -119,6 +119,18 @@ impl Store {
         self.db.write_opt(batch, &options).map_err(|error| self.fault(&error))
     }
 
+    /// Writes and syncs a row that nobody reads.
+    pub(super) fn probe(&self) -> Result<(), Error> {
+        let errors = self.db.property_int_value("rocksdb.background-errors").map_err(|error| self.fault(&error))?;
+        if let Some(errors @ 1..) = errors {
+            let detail = format!("{errors} background flushes or compactions failed");
+            return Err(Error::Storage { path: self.directory.clone(), detail });
+        }
+        let mut batch = WriteBatch::default();
+        batch.put_cf(self.meta()?, rows::PROBE_ROW, []);
+        self.write(batch, true)
+    }
+
     /// Where a partition of a topic starts and ends.
     pub(super) fn bounds(&self, topic: Topic, partition: u32) -> Result<Bounds, Error> {
         let last = self.last(topic, partition)?;

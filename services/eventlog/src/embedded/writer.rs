@@ -1,5 +1,8 @@
 //! The writer: queues, executes rounds, and closes and reopens the store when one fails.
 //!
+//! A log without work probes itself, so that its health is known before a request has to find out: too little space
+//! suspends it, and it can still be read; a write that fails closes it.
+//!
 //! INVARIANT: the anchor file is open exactly while the store is; without it nothing is written and nothing acknowledged.
 
 use std::{
@@ -8,15 +11,14 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use super::{anchor::Anchor, backup::Backup, open::open, round, settings::Settings, shared::Shared};
+use super::{
+    anchor::Anchor, backup::Backup, fault, open::open, round, settings::Settings, shared::Shared, store::Store,
+};
 use crate::{
     Completion, Done, Error, EventLog, Health, LogReader, NewRecord, Position, Removal, Ticket, Topic, Waker,
     queue::{Kind, Queue, Round},
     signal::Signal,
 };
-
-/// How often a log without work looks whether a background flush or compaction failed.
-const BACKGROUND_LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// The writer. One per database, in one process.
 pub struct Embedded {
@@ -27,7 +29,7 @@ pub struct Embedded {
     /// None while the log is broken.
     anchor: Option<Anchor>,
     reopen: Backoff,
-    background_looked: Instant,
+    probed: Instant,
 }
 
 /// When to try again.
@@ -57,7 +59,7 @@ impl Embedded {
             assigned: false,
             anchor: Some(anchor),
             reopen,
-            background_looked: Instant::now(),
+            probed: Instant::now(),
         })
     }
 
@@ -68,10 +70,10 @@ impl Embedded {
 
     fn execute(&mut self, round: Round) -> Vec<Completion> {
         let (tickets, refused) = (tickets(&round), round.refused.clone());
-        let Some(anchor) = &mut self.anchor else {
-            return refused.into_iter().chain(unavailable(&tickets, &self.shared.health())).collect();
-        };
         let shared = &self.shared;
+        let Some(anchor) = self.anchor.as_mut().filter(|_| !shared.is_suspended()) else {
+            return refused.into_iter().chain(unavailable(&tickets, &shared.health())).collect();
+        };
         let executed = shared.with_store(|store| {
             let prepared = round::prepare(store, shared, round, now_us())?;
             prepared.execute(store, shared, |mark| anchor.write(mark))
@@ -95,7 +97,9 @@ impl Embedded {
         if self.anchor.is_some() || Instant::now() < self.reopen.at {
             return;
         }
-        let reopened = open(&self.shared.settings).and_then(|(store, anchor)| {
+        let settings = &self.shared.settings;
+        let reopened = space(settings).and_then(|()| open(settings)).and_then(|(store, anchor)| {
+            store.probe()?;
             if store.log_id != self.shared.log_id() {
                 return Err(store.damaged("it was replaced by another log while this one was running"));
             }
@@ -116,23 +120,23 @@ impl Embedded {
         }
     }
 
-    /// A failed flush or compaction makes the database refuse writes; it is found out here when there are none.
-    fn look_behind(&mut self) {
-        if self.anchor.is_none() || self.background_looked.elapsed() < BACKGROUND_LOOK_EVERY {
+    /// Finds out whether what comes next could be written.
+    fn probe(&mut self) {
+        if self.anchor.is_none() || self.probed.elapsed() < self.shared.settings.probe_every {
             return;
         }
-        self.background_looked = Instant::now();
-        let errors = self.shared.with_store(|store| {
-            let errors = store.db.property_int_value("rocksdb.background-errors");
-            errors.map_err(|error| store.fault(&error))
-        });
-        match errors {
-            Ok(Some(0) | None) => {}
-            Ok(Some(errors)) => self.fail(Error::Storage {
-                path: self.shared.settings.directory.clone(),
-                detail: format!("{errors} background flushes or compactions failed"),
-            }),
-            Err(error) => self.fail(error),
+        self.probed = Instant::now();
+        let space = space(&self.shared.settings);
+        if self.shared.suspend(space.clone().err()) {
+            match &space {
+                Err(error) => tracing::error!(%error, "event log accepts nothing more"),
+                Ok(()) => tracing::info!("event log accepts again"),
+            }
+        }
+        if space.is_ok()
+            && let Err(error) = self.shared.with_store(Store::probe)
+        {
+            self.fail(error);
         }
     }
 
@@ -142,7 +146,7 @@ impl Embedded {
         loop {
             let left = timeout.saturating_sub(begun.elapsed());
             let due = if self.anchor.is_some() {
-                BACKGROUND_LOOK_EVERY
+                self.shared.settings.probe_every
             } else {
                 self.reopen.at.saturating_duration_since(Instant::now())
             };
@@ -150,7 +154,7 @@ impl Embedded {
                 return;
             }
             self.mend();
-            self.look_behind();
+            self.probe();
         }
     }
 }
@@ -199,7 +203,7 @@ impl EventLog for Embedded {
             self.wait(timeout);
         }
         self.mend();
-        self.look_behind();
+        self.probe();
         let round = self.queue.take();
         if round.is_empty() { Vec::new() } else { self.execute(round) }
     }
@@ -240,6 +244,18 @@ impl Backoff {
         self.wait = self.wait.saturating_mul(2).min(settings.reopen_after_max);
         self.at = Instant::now() + self.wait;
     }
+}
+
+/// Refuses a file system that is nearly full.
+fn space(settings: &Settings) -> Result<(), Error> {
+    let path = &settings.directory;
+    let stat = rustix::fs::statvfs(path).map_err(|error| fault::of_io(path, &error.into()))?;
+    let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+    if free >= settings.free_bytes_min {
+        return Ok(());
+    }
+    let detail = format!("{free} bytes are free, at least {} are needed", settings.free_bytes_min);
+    Err(Error::NoSpace { path: path.clone(), detail })
 }
 
 /// Everything that must be answered, and whether it is a frame.

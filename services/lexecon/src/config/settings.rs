@@ -87,11 +87,23 @@ pub enum LogKind {
 }
 
 /// `[log]`
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Log {
     /// Which one.
     pub kind: LogKind,
+    /// Space that the file system must have left, or nothing more is accepted until it has.
+    #[serde(deserialize_with = "within::<_, 0, 1_099_511_627_776>")]
+    pub free_bytes_min: u64,
+    /// How often a log without work finds out whether it could write.
+    #[serde(deserialize_with = "within::<_, 10, 60_000>")]
+    pub probe_ms: u64,
+}
+
+impl Default for Log {
+    fn default() -> Log {
+        Log { kind: LogKind::Embedded, free_bytes_min: 64 << 20, probe_ms: 1_000 }
+    }
 }
 
 /// `[engine]`

@@ -11,6 +11,7 @@ use crate::config::Settings;
 
 /// Names of limits, each a setting of that name.
 pub(super) const LIMITS: &[&str] = &[
+    "log.free_bytes_min",
     "engine.inflight_max",
     "engine.lag_events_max",
     "http.connections_max",
