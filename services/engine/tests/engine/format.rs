@@ -125,6 +125,26 @@ fn numbers_of_the_domain_are_those_of_the_document() {
 }
 
 #[test]
+fn kinds_of_the_state_are_those_of_its_fixture() {
+    let (_, from) = FORMAT.split_once("**State**").unwrap();
+    let block = from.split("```").nth(1).unwrap();
+    let kind_and_name = |line: &'static str| {
+        let mut words = line.split_whitespace();
+        Some((words.next()?.parse::<u8>().ok()?, words.next()?))
+    };
+    let listed: BTreeMap<u8, &str> =
+        block.lines().filter(|line| !line.starts_with("   ")).filter_map(kind_and_name).collect();
+    let mut stored = BTreeSet::new();
+    for line in include_str!("../../src/store/frozen.txt").lines().filter(|line| !line.starts_with('#')) {
+        let [name, key, _] = line.split(' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
+        let kind = hex::decode(key).unwrap()[4];
+        assert!(listed.get(&kind).is_some_and(|listed| name.starts_with(listed)), "{kind} {name}");
+        stored.insert(kind);
+    }
+    assert_eq!(listed.into_keys().collect::<BTreeSet<_>>(), stored);
+}
+
+#[test]
 fn tags_of_the_document_are_those_of_the_ledger_and_none_stands_twice() {
     let (_, from) = FORMAT.split_once("Tags: `").unwrap();
     let (own, rest) = from.split_once('`').unwrap();

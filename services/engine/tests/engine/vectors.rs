@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use domain::command::Identity;
@@ -62,6 +62,7 @@ fn fixture(subject: &str, name: &str) -> Vec<u8> {
 /// Key files as FORMAT.md describes them, in each of the forms that it allows.
 fn secrets(frozen: &Vectors) -> Secrets {
     let directory = tempfile::tempdir().unwrap();
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o700)).unwrap();
     let file = |name: &str, content: &[u8]| {
         let path = directory.path().join(name);
         let mut file = fs::OpenOptions::new().create_new(true).write(true).mode(0o600).open(path).unwrap();
