@@ -1,6 +1,6 @@
 //! Durable decisions through HTTP, as a client sees them.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,12 +15,13 @@ use crate::traffic::Templates;
 use crate::usage::{Meter, Spent};
 
 /// Name, connections, requests in one call, target in decisions a second.
-const SHAPES: [(&str, usize, u64, Option<f64>); 5] = [
+const SHAPES: [(&str, usize, u64, Option<f64>); 6] = [
     ("1 connection", 1, 0, None),
     ("16 connections", 16, 0, Some(3_000.0)),
     ("256 connections", 256, 0, None),
     ("batches of 50, 1 connection", 1, 50, None),
     ("batches of 50, 8 connections", 8, 50, Some(10_000.0)),
+    ("batches of 50, 32 connections", 32, 50, Some(10_000.0)),
 ];
 
 /// Times that two programs are measured in turn.
@@ -55,7 +56,7 @@ pub fn measure(arguments: &Arguments, report: &mut Report) {
 fn one_server(
     arguments: &Arguments,
     name: &'static str,
-    program: &PathBuf,
+    program: &Path,
     turn: u64,
     templates: &Arc<Templates>,
 ) -> Vec<Measured> {

@@ -25,8 +25,14 @@ mod usage;
 use arguments::Arguments;
 use report::Report;
 
+/// As the program has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+type Measure = fn(&Arguments, &mut Report);
+
 /// Every measurement, by the name that `--only` takes, in the order in which they run.
-const ALL: &[(&str, fn(&Arguments, &mut Report))] = &[
+const ALL: &[(&str, Measure)] = &[
     ("stages", stages::measure),
     ("engine", engine_alone::measure),
     ("http", end_to_end::measure),

@@ -153,7 +153,7 @@ impl Pipeline {
             kv: Arc::new(kv),
             terms: Terms::default(),
             // As after a claim.
-            head: Head { writer_epoch: 1, ..Head::genesis(chain) },
+            head: Head { writer_epoch: 1, next_seq: 1, ..Head::genesis(chain) },
             next_outcome_no: 0,
             next_offset: 0,
             followers: follow::all(&follow::Settings::default()),

@@ -5,6 +5,9 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use lexecon::cli::{self, Cli};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     cli::run(Cli::parse()).into()
 }

@@ -113,7 +113,7 @@ pub struct Secrets {
 #[derive(Default)]
 struct IndexKeys(RwLock<BTreeMap<Tenant, IndexKey>>);
 
-/// Index keys kept at once, about 100 bytes each.
+/// Index keys kept at once, about 600 bytes each.
 const INDEX_KEYS_MAX: usize = 1024;
 
 impl IndexKeys {
@@ -219,7 +219,7 @@ impl Secrets {
     pub fn index_key(&self, tenant: &Tenant) -> IndexKey {
         self.index_keys.get_or(tenant, || {
             let key = derive(&self.index.0, &[ledger::hash::tag(ledger::hash::Tag::Index), tenant.as_str().as_bytes()]);
-            IndexKey(key.0)
+            IndexKey::new(key.0)
         })
     }
 

@@ -76,14 +76,14 @@ fn envelopes_open_with_one_key_in_one_place_only() {
         assert!(seal::open(&dek, &context(), &bad).is_err(), "byte {at}");
         assert!(seal::open(&dek, &context(), &sealed[..at]).is_err(), "first {at} bytes");
     }
-    assert!(!format!("{dek:?} {:?}", IndexKey([0x11; 32])).contains("17"));
+    assert!(!format!("{dek:?} {:?}", IndexKey::new([0x11; 32])).contains("17"));
 }
 
 #[test]
 fn identities_reproduce_their_vectors() {
     let (shared, own) = (load(), &own_vectors()["identity"]);
     let lookup = &shared["subject_lookup"];
-    let key = IndexKey(array(&lookup["key"]));
+    let key = IndexKey::new(array(&lookup["key"]));
     let id_type = lookup["id_type"].as_u64().unwrap() as u16;
     let identifier = lookup["identifier"].as_str().unwrap().as_bytes();
     let found = identity::subject_lookup(&key, id_type, identifier).unwrap();

@@ -26,8 +26,8 @@ fn wrapped_keys_and_index_keys_are_frozen() {
         assert_eq!(secrets.unwrap(tenant, &ID, &wrapped).unwrap().0, DEK);
     }
     let acme = Tenant::new("acme").unwrap();
-    assert_eq!(hex::encode(secrets.index_key(&acme).0), INDEX_KEY);
-    assert_ne!(secrets.index_key(&acme).0, secrets.index_key(&Tenant::new("acme2").unwrap()).0);
+    assert_eq!(hex::encode(secrets.index_key(&acme).bytes()), INDEX_KEY);
+    assert_ne!(secrets.index_key(&acme).bytes(), secrets.index_key(&Tenant::new("acme2").unwrap()).bytes());
     assert_eq!((tenant_or_none(Some(&acme)), tenant_or_none(None)), ("acme", ""));
 }
 
@@ -79,7 +79,7 @@ fn secrets_do_not_show_themselves() {
     let secrets = Secrets::in_memory(1);
     let shown = format!("{secrets:?} {:?} {:?}", secrets.queue(), secrets.index_key(&Tenant::new("acme").unwrap()));
     assert!(shown.contains("redacted") && shown.contains("Secrets"), "{shown}");
-    for key in [secrets.queue().0, secrets.index_key(&Tenant::new("acme").unwrap()).0, DEK] {
+    for key in [secrets.queue().0, *secrets.index_key(&Tenant::new("acme").unwrap()).bytes(), DEK] {
         assert!(!shown.contains(&hex::encode(key)));
         assert!(!shown.contains(&format!("{}, {}, {}", key[0], key[1], key[2])));
     }
