@@ -1,7 +1,8 @@
 //! What follows the log's answer about a batch.
 //!
 //! `Committed` at exactly the position asked for is the only good news. Everything else forgets the batch and reads on:
-//! the frame may be in the ledger, or get there later, and only reading tells.
+//! the frame may be in the ledger, or get there later, and only reading tells. What the log refuses for good (a record
+//! that is too large, a partition that it does not have) stops the owner.
 
 use eventlog::{Done, Position, Removal, Topic};
 
@@ -38,7 +39,7 @@ impl Owner {
                 batch.staged_at = positions;
                 self.append(batch, out);
             }
-            Done::Failed(error) => self.stop(format!("the log refused staged records: {error}"), out),
+            Done::Failed(error) => self.refused(batch, now, "staged records", &error, out),
             other => self.forget(batch, now, format!("staged records: {other:?}"), out),
         }
     }
@@ -54,7 +55,7 @@ impl Owner {
         match done {
             Done::Committed(position) if position == batch.at => self.commit(kv, batch, out),
             Done::Failed(error) => {
-                self.stop(format!("the log refused a frame: {error}"), out);
+                self.refused(batch, now, "a frame", &error, out);
                 Ok(())
             }
             Done::Conflict => {
@@ -66,6 +67,17 @@ impl Owner {
                 self.forget(batch, now, format!("append: {other:?}"), out);
                 Ok(())
             }
+        }
+    }
+
+    /// Nothing was written. A log that is full, or closed until it is reopened, takes it later: stopping for that would
+    /// need an operator for what mends itself.
+    fn refused(&mut self, batch: Batch, now: Reading, what: &str, error: &eventlog::Error, out: &mut Vec<Action>) {
+        let reason = format!("the log refused {what}: {error}");
+        if error.is_transient() {
+            self.forget(batch, now, reason, out);
+        } else {
+            self.stop(reason, out);
         }
     }
 

@@ -137,7 +137,7 @@ impl Worker {
         });
         result.unwrap_or_else(|error| Input::ReadFailed {
             topic,
-            transient: matches!(error, eventlog::Error::Unavailable { .. }),
+            transient: error.is_transient(),
             detail: error.to_string(),
         })
     }
