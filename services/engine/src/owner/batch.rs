@@ -315,6 +315,8 @@ impl Owner {
                 return Ok(());
             }
             draft.counts.clear();
+            // They stay consumed if this frame is forgotten: put back, they would be counted twice.
+            draft.source.clear();
             let event = record::fixed(
                 event_type::INPUT_ADVANCED,
                 draft.recorded_at_us,

@@ -367,8 +367,13 @@ impl InputQueue {
 
     fn cover(&mut self, to: u64) {
         self.covered = to;
-        self.uncovered = Counts::default();
-        self.uncovered_since = None;
+        // A frame that was forgotten and comes late may cover less than was consumed since.
+        let left = self.consumed.saturating_sub(to);
+        self.uncovered = match self.topic {
+            Topic::Requests => Counts { requests: left, ..Counts::default() },
+            _ => Counts { non_request: left, ..Counts::default() },
+        };
+        self.uncovered_since = self.uncovered_since.filter(|_| left > 0);
         while self.queue.front().is_some_and(|record| record.position.0 < to) {
             if let Some(record) = self.queue.pop_front() {
                 self.bytes = self.bytes.saturating_sub(size(&record));
