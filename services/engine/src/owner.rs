@@ -22,6 +22,7 @@ mod catch_up;
 mod commit;
 mod draw;
 mod explore;
+mod guard;
 mod intake;
 mod understand;
 
@@ -45,6 +46,7 @@ use draw::Drawn;
 use intake::Intake;
 
 pub use draw::Bundles;
+pub use guard::Guard;
 pub use understand::{HEADER_FORWARDED, identify, lookup, lookups};
 
 /// What all owners of a process share and none changes.
@@ -84,7 +86,7 @@ pub struct Limits {
     pub input_advance_us: Micros,
     /// How often an idle input is read again, should a push have been lost. Microseconds.
     pub recheck_us: Micros,
-    /// Crashes on one offset after which it is set aside without decoding.
+    /// Deaths of the process on one record after which it is set aside without decoding; see [`Guard`]. 0 is never.
     pub crashes_max: u32,
     /// Section keys kept in memory per partition.
     pub cached_keys_max: usize,
@@ -459,7 +461,7 @@ impl Owner {
         // Whatever is in flight may still be accepted; it is found again by whoever reads on.
         self.phase = Phase::Idle;
         self.claimed = None;
-        self.intake = Intake::new(self.partition);
+        self.intake.clear();
         self.drawn.clear();
         self.set_status(Status::Idle, out);
     }

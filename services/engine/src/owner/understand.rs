@@ -56,17 +56,27 @@ impl Owner {
         kv: &dyn Kv,
         topic: Topic,
         record: &Record,
-        crashes: u32,
+        deaths: u32,
         now_us: i64,
     ) -> Result<Understood, Error> {
-        match topic {
-            Topic::Requests => self.request(kv, record, crashes, now_us),
-            Topic::Policies => Ok(plain(self.policy_command(kv, &record.value)?)),
-            _ => Ok(plain(command(&record.value))),
+        let deadly = deaths >= self.ctx.limits.crashes_max && deaths > 0;
+        let why = deadly.then(|| format!("the process ended {deaths} times while it computed this record"));
+        match (topic, why) {
+            (Topic::Requests, why) => self.request(kv, record, why, now_us),
+            // Commands are refused by an event alone: whoever wrote one has it.
+            (_, Some(detail)) => Ok(plain(Command::Unreadable { detail })),
+            (Topic::Policies, None) => Ok(plain(self.policy_command(kv, &record.value)?)),
+            (_, None) => Ok(plain(command(&record.value))),
         }
     }
 
-    fn request(&mut self, kv: &dyn Kv, record: &Record, crashes: u32, now_us: i64) -> Result<Understood, Error> {
+    fn request(
+        &mut self,
+        kv: &dyn Kv,
+        record: &Record,
+        deadly: Option<String>,
+        now_us: i64,
+    ) -> Result<Understood, Error> {
         let raw = match queue::open_request(&self.ctx.secrets, self.partition, record) {
             Ok(raw) => raw,
             Err(why) => {
@@ -74,8 +84,7 @@ impl Owner {
                 return self.refuse(record, &record.value, ReasonCode::Undecodable, detail, now_us);
             }
         };
-        if crashes >= self.ctx.limits.crashes_max {
-            let detail = format!("the process ended {crashes} times while it computed this record");
+        if let Some(detail) = deadly {
             return self.refuse(record, &raw, ReasonCode::Quarantined, detail, now_us);
         }
         if raw.len() > REQUEST_BYTES_MAX {
