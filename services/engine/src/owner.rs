@@ -467,9 +467,13 @@ impl Owner {
     }
 
     fn tick(&mut self, now: Reading, out: &mut Vec<Action>) {
+        // No wait is longer than twice the longest, so one that seems to be began before the clock was set back.
+        let longest = self.ctx.limits.backoff_max_us.saturating_mul(2);
+        let is_over = |until_us: Micros| now.wall_us >= until_us || until_us.saturating_sub(now.wall_us) > longest;
         match self.phase {
-            Phase::Waiting { until_us } if now.wall_us >= until_us => self.read_ledger(out),
-            Phase::Yielded { until_us, .. } if now.wall_us >= until_us => self.read_ledger(out),
+            Phase::Waiting { until_us } | Phase::Yielded { until_us, .. } if is_over(until_us) => {
+                self.read_ledger(out);
+            }
             Phase::Running => self.intake.recheck(now.wall_us, &self.ctx.limits),
             _ => {}
         }

@@ -173,7 +173,8 @@ impl Intake {
     /// Reads idle inputs again now and then. A push is a hint: a write that was answered `Unknown` may be there without
     /// one.
     pub(super) fn recheck(&mut self, now_us: Micros, limits: &Limits) {
-        if now_us.saturating_sub(self.checked_us) < limits.recheck_us {
+        // Either way: a clock that was set back must not hold this up until it has caught up.
+        if now_us.abs_diff(self.checked_us) < limits.recheck_us.unsigned_abs() {
             return;
         }
         self.checked_us = now_us;
@@ -204,7 +205,7 @@ impl Intake {
     /// Whether consumed offsets have been without an event for too long.
     pub(super) fn must_advance(&self, now_us: Micros, limits: &Limits) -> bool {
         self.inputs.iter().any(|input| {
-            input.uncovered_since.is_some_and(|since| now_us.saturating_sub(since) >= limits.input_advance_us)
+            input.uncovered_since.is_some_and(|since| now_us.abs_diff(since) >= limits.input_advance_us.unsigned_abs())
         })
     }
 
