@@ -368,7 +368,7 @@ impl Owner {
 
     pub(super) fn append(&mut self, mut batch: Batch, out: &mut Vec<Action>) {
         let frame = std::mem::take(&mut batch.frame.bytes);
-        out.push(Action::Append { tag: batch.tag, at: batch.at, frame, events: batch.frame.events.len() });
+        out.push(Action::Append { tag: batch.tag, at: batch.at, frame });
         self.phase = Phase::Appending(Box::new(batch));
     }
 

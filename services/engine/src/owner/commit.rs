@@ -27,6 +27,10 @@ impl Owner {
         match std::mem::replace(&mut self.phase, Phase::Running) {
             Phase::Staging(batch) if batch.tag == tag => self.staged(*batch, now, done, out),
             Phase::Appending(batch) if batch.tag == tag => self.appended(kv, *batch, now, done, out)?,
+            other if self.sweeping.as_ref().is_some_and(|(sweeping, _)| *sweeping == tag) => {
+                self.phase = other;
+                self.swept(done, out);
+            }
             // An answer about a batch that was forgotten: whatever became of it is found by reading.
             other => self.phase = other,
         }
@@ -112,11 +116,13 @@ impl Owner {
             self.drawn.clear();
         }
         self.failures = 0;
+        metrics::histogram!(crate::metrics::BATCH_EVENTS).record(batch_events(batch.frame.events.len()));
         out.push(Action::Advanced { position: self.position });
         out.extend(batch.answers.into_iter().map(Action::Answer));
         if self.intake.covered(&batch.ranges) {
             let below = Position(self.intake.covered_to(Topic::Requests));
             out.push(Action::Remove {
+                tag: None,
                 topic: Topic::Requests,
                 partition: self.partition,
                 positions: Removal::Below(below),
@@ -149,12 +155,29 @@ impl Owner {
             out.push(Action::Store(orphans.writes));
             return Ok(());
         }
+        let tag = self.tag();
+        self.sweeping = Some((tag, orphans.writes));
         out.push(Action::Remove {
+            tag: Some(tag),
             topic: Topic::Keys,
             partition: self.partition,
             positions: Removal::Exactly(orphans.positions),
         });
-        out.push(Action::Store(orphans.writes));
         Ok(())
     }
+
+    /// The index forgets what is gone. What may still lie in the topic stays in it, for the sweep after the next claim:
+    /// a record without a row would be found by none.
+    fn swept(&mut self, done: Done, out: &mut Vec<Action>) {
+        if let Some((_, writes)) = self.sweeping.take()
+            && done == Done::Removed
+        {
+            out.push(Action::Store(writes));
+        }
+    }
+}
+
+/// Fewer than 2^32 by the limit of a frame's bytes.
+fn batch_events(events: usize) -> f64 {
+    f64::from(u32::try_from(events).unwrap_or(u32::MAX))
 }

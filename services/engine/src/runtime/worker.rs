@@ -108,12 +108,10 @@ impl Worker {
             Action::Proceed => return Some(Input::Proceed),
             Action::Read { topic, partition: of, from } => return Some(self.read(topic, of, from)),
             Action::Stage { tag, records } => self.send(ToLog::Stage { partition, tag, records }),
-            Action::Append { tag, at, frame, events } => {
-                metrics::histogram!(names::BATCH_EVENTS).record(f64::from(u32::try_from(events).unwrap_or(u32::MAX)));
-                self.send(ToLog::Append { partition, tag, at, frame });
-            }
-            Action::Remove { topic, partition: of, positions } => {
-                self.send(ToLog::Remove { topic, partition: of, positions })
+            Action::Append { tag, at, frame } => self.send(ToLog::Append { partition, tag, at, frame }),
+            Action::Remove { tag, topic, partition: of, positions } => {
+                let asked_by = tag.map(|tag| (partition, tag));
+                self.send(ToLog::Remove { asked_by, topic, partition: of, positions });
             }
             Action::Answer(answer) => self.waiters.tell([told(answer)]),
             Action::Advanced { .. } => (self.advanced)(partition),
