@@ -19,3 +19,18 @@ pub(crate) fn of(log_id: &[u8], topic: Topic, partition: u32) -> [u8; 16] {
     }
     id
 }
+
+#[cfg(test)]
+mod tests {
+    use super::of;
+    use crate::Topic;
+
+    /// The vectors were computed from FORMAT.md by another program.
+    const VECTORS: &str = include_str!("../../ledger/vectors/engine.txt");
+
+    #[test]
+    fn ids_are_frozen() {
+        let id: String = of(&[7; 16], Topic::Requests, 3).iter().map(|byte| format!("{byte:02x}")).collect();
+        assert!(VECTORS.lines().any(|line| line == format!("topic-id {id}")), "{id}");
+    }
+}

@@ -8,4 +8,6 @@
     missing_docs
 )]
 
+mod format;
 mod system;
+mod vectors;

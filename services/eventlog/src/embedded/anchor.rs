@@ -184,6 +184,21 @@ mod tests {
         Mark { log_id: [7; 16], heads: vec![head; 3] }
     }
 
+    /// The vectors were computed from FORMAT.md by another program.
+    const VECTORS: &str = include_str!("../../../ledger/vectors/engine.txt");
+
+    #[test]
+    fn a_slot_is_frozen() {
+        let head = Head { tails: [10, 11, 12, 13, 14, 15, 16], frame: hash(b"frame") };
+        let mark = Mark { log_id: [7; 16], heads: vec![head] };
+        let slot = encode(5, &mark);
+        let (content, padding) = slot.split_at(HEADER_BYTES + TAILS_BYTES + 2 * HASH_BYTES);
+        let digits: String = content.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert!(VECTORS.lines().any(|line| line == format!("head-anchor {digits}")), "{digits}");
+        assert_eq!((4_096, true), (slot.len(), padding.iter().all(|byte| *byte == 0)));
+        assert_eq!(Some((5, mark)), decode(&slot));
+    }
+
     #[test]
     fn the_newest_whole_slot_counts() {
         let directory = tempfile::tempdir().unwrap();
