@@ -151,7 +151,7 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) {
 #[test]
 fn a_log_that_goes_down_while_owners_compute_stops_none_of_them() {
     let (mut runtime, log, _) = start(1, false);
-    assert_eq!(runtime.wait_until_running(DEADLINE), [String::new(); 0]);
+    assert!(runtime.wait_until_running(DEADLINE).is_empty());
     let ctx = sample::context(1, 2, Limits::default());
     let framed = |number| wire::frame_request(&sample::request("actor", number, 0)).unwrap();
     // All name new persons, so each frame has something to stage.

@@ -55,7 +55,7 @@ impl System {
         let mut records = Vec::new();
         let mut submitted = Vec::with_capacity(prepared.len());
         for one in prepared {
-            submitted.push(one.and_then(|one| match known.as_mut().map_err(|error| failed(error))?.next() {
+            submitted.push(one.and_then(|one| match known.as_mut().map_err(failed)?.next() {
                 Some(Some(view)) => Ok(Submitted::Repeat(Arc::new(view))),
                 _ => self.wait(one, &mut records),
             }));
