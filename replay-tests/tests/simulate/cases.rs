@@ -6,7 +6,9 @@ use std::sync::Arc;
 use domain::decide::Terms;
 use domain::request::Request;
 use domain::routing::{Routing, RoutingKey};
+use engine::keys::queue;
 use engine::kv::memory::MemoryKv;
+use engine::kv::{Kv, Space, Write};
 use engine::owner::{Context, Limits, Status};
 use engine::store::Store;
 use eventlog::memory::{Fate, Memory, Plan, WriteFate};
@@ -190,7 +192,7 @@ fn what_a_sweep_could_not_remove_is_swept_later() {
 fn a_clock_that_is_not_trusted_writes_nothing_and_time_never_goes_back() {
     let mut case = Case::new(Terms::default());
     case.decide(&request(1));
-    case.node.clock = Clock { skew_us: 3_600_000_000, trusted: false };
+    case.node.clock = Clock { skew_us: 3_600_000_000, trusted: false, ..Clock::RIGHT };
     case.produce(&request(3));
     let frames = case.log.tail(Topic::Ledger, 0).unwrap();
     case.turns(TURNS);
@@ -201,12 +203,42 @@ fn a_clock_that_is_not_trusted_writes_nothing_and_time_never_goes_back() {
     case.turns(TURNS);
     assert_eq!(case.log.tail(Topic::Ledger, 0).unwrap(), frames);
     // Set back by an hour, and trusted: what waits is decided, at no earlier time than what was decided before.
-    case.node.clock = Clock { skew_us: -3_600_000_000, trusted: true };
+    case.node.clock = Clock { skew_us: -3_600_000_000, ..Clock::RIGHT };
     case.until_told(1);
     case.decide(&request(5));
     assert_eq!(case.node.statuses[&0], Status::Running);
     assert_eq!(case.account().answers.len(), 3);
     assert!(case.node.complaints.is_empty(), "{:?}", case.node.complaints);
+}
+
+#[test]
+fn a_guard_that_was_not_struck_out_is_no_death() {
+    let mut case = Case::new(Terms::default());
+    case.decide(&request(1));
+    // As a full disk would leave it: the guard of the next request, who has two deaths already.
+    let guard = [1_u64, 2, 2].map(u64::to_be_bytes).concat();
+    case.node.kv.write(vec![Write::Put(Space::Attempts, 0_u32.to_be_bytes().to_vec(), guard)]).unwrap();
+    case.node.revoke();
+    case.decide(&request(3));
+    assert!(case.account().answers.iter().all(|answer| answer.event_type == event_type::DECIDED));
+}
+
+#[test]
+fn a_request_whose_seal_does_not_open_is_refused_alike_by_a_replay() {
+    let mut case = Case::new(Terms::default());
+    let framed = wire::frame_request(&request(2)).unwrap();
+    let mut unknown_form = queue::seal_request(&case.ctx.secrets, 0, &framed, [1; 24]).unwrap();
+    unknown_form.headers = vec![(queue::SEALED_HEADER.to_owned(), vec![b'9'; 1_000])];
+    let elsewhere = queue::seal_request(&case.ctx.secrets, 1, &framed, [2; 24]).unwrap();
+    for mut record in [unknown_form, elsewhere] {
+        record.partition = 0;
+        case.write(record);
+        case.until_told(1);
+    }
+    let account = case.account();
+    assert!(account.answers.len() == 2 && account.answers.iter().all(|one| one.event_type == event_type::REJECTED));
+    // Also the bundle, its activation and the tenant.
+    assert_eq!(audit::replayed(&case.ctx, &case.log, sample::chain(0)).unwrap(), 5);
 }
 
 /// Whatever waits, for the log or for its turn, does not wait longer because the clock was set back.

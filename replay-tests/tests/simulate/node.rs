@@ -38,6 +38,13 @@ pub struct Clock {
     pub skew_us: i64,
     /// Whether it agrees with the monotonic clock.
     pub trusted: bool,
+    /// Whether it seems to agree until something is about to be computed.
+    pub stumbles: bool,
+}
+
+impl Clock {
+    /// Like the others'.
+    pub const RIGHT: Clock = Clock { skew_us: 0, trusted: true, stumbles: false };
 }
 
 pub struct Node {
@@ -77,7 +84,7 @@ impl Node {
             inputs: VecDeque::new(),
             flaws,
             overtaken: Vec::new(),
-            clock: Clock { skew_us: 0, trusted: true },
+            clock: Clock::RIGHT,
             statuses: BTreeMap::new(),
             told: Vec::new(),
             complaints: Vec::new(),
@@ -131,7 +138,8 @@ impl Node {
         let mut inputs = VecDeque::from([input]);
         while let Some(input) = inputs.pop_front() {
             let committed = matches!(input, Input::Completed { done: Done::Committed(_), .. });
-            let Clock { skew_us, trusted } = self.clock;
+            let Clock { skew_us, trusted, stumbles } = self.clock;
+            let trusted = trusted && !(stumbles && matches!(input, Input::Proceed));
             let now = Reading { wall_us: now_us + skew_us, trusted };
             // What was computed before may be sent on.
             let may_write = trusted || matches!(input, Input::Completed { .. });

@@ -159,7 +159,7 @@ impl World {
         flaws.values_mut().for_each(|flaw| flaw.crash(keeps_state));
         self.nodes[at] = self.node(kv, flaws);
         // A process trusts the clock that it finds.
-        self.nodes[at].clock = Clock { trusted: true, ..clock };
+        self.nodes[at].clock = Clock { skew_us: clock.skew_us, ..Clock::RIGHT };
     }
 
     fn begin(&mut self) {
@@ -233,7 +233,8 @@ impl World {
                 let step_us = STEPS_US[self.rng.random_range(0..STEPS_US.len())];
                 let skew_us = self.rng.random_range(-step_us..step_us);
                 let trusted = self.rng.random_ratio(2, 3);
-                self.nodes[at].clock = Clock { skew_us, trusted };
+                let stumbles = self.rng.random_ratio(1, 6);
+                self.nodes[at].clock = Clock { skew_us, trusted, stumbles };
                 self.steps += 1;
             }
             56..57 => {
