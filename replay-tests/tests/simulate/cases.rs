@@ -258,6 +258,29 @@ fn a_clock_that_is_set_back_holds_nobody_up() {
     case.account();
 }
 
+/// A frame that covers repeats alone comes late, when more of them were consumed.
+#[test]
+fn a_late_frame_that_covers_less_than_was_consumed_is_accounted_for() {
+    let mut case = Case::new(Terms::default());
+    let (first, advance_us) = (request(1), case.ctx.limits.input_advance_us);
+    case.decide(&first);
+    case.decide(&first);
+    case.log.set_plan(Plan::plain().frames([Fate::Late { after: u32::MAX }]));
+    case.node.clock.skew_us = advance_us;
+    while case.node.statuses[&0] == Status::Running {
+        case.turns(1);
+    }
+    // Set back, nothing has to be covered yet.
+    case.node.clock.skew_us = 0;
+    case.decide(&first);
+    case.log.with_state(|state| state.settle(0));
+    case.decide(&request(3));
+    let account = case.account();
+    let consumed = account.consumed;
+    assert_eq!((account.covered, consumed.requests, consumed.decisions, consumed.duplicates()), (4, 4, 2, 2));
+    assert!(case.node.complaints.is_empty(), "{:?}", case.node.complaints);
+}
+
 #[test]
 fn an_id_that_is_forgotten_is_answered_anew_and_a_rebuild_forgets_it_too() {
     const HOUR_US: i64 = 3_600_000_000;
