@@ -41,8 +41,8 @@ impl Judge {
     /// The first violation.
     pub fn state(&mut self, world: &World, state: &State, defect: Option<Defect>) -> Result<Arc<Account>, String> {
         let account = self.account(world, state, defect)?;
-        for answer in &state.told {
-            audit::told(&account, answer)?;
+        for told in &state.told {
+            audit::told(&account, told)?;
         }
         for (who, process) in state.processes.iter().enumerate() {
             if let Some(reason) = &process.stopped {
@@ -60,14 +60,14 @@ impl Judge {
         if let Some(account) = self.by_log.get(&state.prints(0).0) {
             return Ok(account.clone());
         }
-        let log = Memory::from_state((*state.log).clone(), Plan::plain());
+        let log = Arc::new(Memory::from_state((*state.log).clone(), Plan::plain()));
         let print = print(&log);
         let account = match self.accounts.get(&print) {
             Some(account) => account.clone(),
-            None => Arc::new(audit::partition(&world.ctx, &log, sample::chain(0))?),
+            None => Arc::new(audit::partition(&world.ctx, log.clone(), sample::chain(0))?),
         };
         if defect == Some(Defect::AcceptByEpoch) {
-            defect::read_by_epoch(&log, Head::genesis(sample::chain(0)), &account)?;
+            defect::read_by_epoch(&*log, Head::genesis(sample::chain(0)), &account)?;
         }
         self.accounts.insert(print, account.clone());
         self.by_log.insert(state.prints(0).0, account.clone());

@@ -114,6 +114,7 @@ fn the_judge_finds_planted_defects() {
         (Defect::LateSweep, two),
         (Defect::DedupOutsideBatch, Bounds { requests: 2, crashes: 1, ..one }),
         (Defect::SaidNotDecided, Bounds { faults: 1, ..one }),
+        (Defect::KeyringNotRead, Bounds { faults: 1, ..one }),
     ] {
         if let Err(found) = from_running(left, false, None, STATES_MAX) {
             panic!("without {defect:?} there is something else: {found}");

@@ -11,13 +11,14 @@ use std::sync::Arc;
 
 use engine::kv::Kv;
 use engine::kv::memory::MemoryKv;
-use engine::owner::{Action, Answer, Context, Input, Owner, Reading, Status, Stimulus, Tag};
+use engine::owner::{Action, Context, Input, Owner, Reading, Status, Stimulus, Tag};
 use eventlog::memory::{Fate, LogState, Memory, Plan, WriteFate};
 use eventlog::{Done, NewRecord, Position, ReadLimit, Topic};
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
+use replay_tests::audit::{self, Told};
 use replay_tests::defect::{Defect, Flaw};
-use replay_tests::{audit, sample};
+use replay_tests::sample;
 
 /// How much later it is when a wait has run out: more than any back-off.
 const WAITED_US: i64 = 1_000_000;
@@ -32,7 +33,7 @@ pub struct Around<'a> {
     /// Whether consumed requests are removed.
     pub removes: bool,
     /// What callers are told.
-    pub told: &'a mut Vec<Answer>,
+    pub told: &'a mut Vec<Told>,
     /// Number of the process.
     pub who: usize,
 }
@@ -120,11 +121,15 @@ impl Process {
     pub fn read(&mut self, around: &mut Around<'_>) {
         let Some((topic, from)) = self.reads.pop_front() else { return };
         if topic == Topic::Ledger && self.flaw.doubts() {
-            let log = Memory::from_state(around.log.clone(), Plan::plain());
+            let log = Arc::new(Memory::from_state(around.log.clone(), Plan::plain()));
             // A violation here is the judge's to report.
-            self.flaw.read_again(&audit::partition(around.ctx, &log, sample::chain(0)).unwrap_or_default());
+            self.flaw.read_again(&audit::partition(around.ctx, log, sample::chain(0)).unwrap_or_default());
         }
-        let read = read(around.log, topic, from);
+        let read = if topic == Topic::Keys && self.flaw.hides_keys() {
+            Input::Read { topic, from, records: Vec::new(), start: Position::ZERO, tail: from }
+        } else {
+            read(around.log, topic, from)
+        };
         self.feed(around, read);
     }
 
@@ -140,9 +145,10 @@ impl Process {
     /// The log takes the oldest staged records.
     pub fn stage(&mut self, around: &mut Around<'_>, fate: WriteFate) {
         let Some(Sent::Stage { tag, records }) = self.sent.pop_front() else { return };
-        let done = match around.log.write(records, fate).unwrap() {
-            Some(positions) => Done::Staged { positions },
-            None => Done::Unknown,
+        let done = match around.log.write(records, fate) {
+            Ok(Some(positions)) => Done::Staged { positions },
+            Ok(None) => Done::Unknown,
+            Err(error) => Done::Failed(error),
         };
         self.feed(around, Input::Completed { tag: Tag(tag), done });
     }
@@ -198,7 +204,7 @@ impl Process {
                 }
                 self.sent.push_back(Sent::Stage { tag: tag.0, records });
             }
-            Action::Append { tag, at, frame, .. } => {
+            Action::Append { tag, at, frame } => {
                 assert!(
                     !self.sent.iter().any(|sent| matches!(sent, Sent::Append { frame: other, .. } if *other == frame)),
                     "drawn twice"
@@ -211,13 +217,19 @@ impl Process {
                     self.sent.rotate_left(1);
                 }
             }
-            Action::Remove { topic, partition, positions } => {
+            Action::Remove { tag, topic, partition, positions } => {
+                if let Some(tag) = tag {
+                    inputs.push_back(Input::Completed { tag, done: Done::Removed });
+                }
                 let log = if topic == Topic::Keys { &mut *around.log } else { &mut *around.inputs };
                 if topic == Topic::Keys || around.removes {
                     log.remove(topic, partition, &positions).unwrap();
                 }
             }
-            Action::Answer(answer) => around.told.push(answer),
+            Action::Answer(answer) => {
+                let log = Arc::new(Memory::from_state(around.log.clone(), Plan::plain()));
+                around.told.push(Told::by(around.ctx, &self.kv, log, sample::chain(0), &answer));
+            }
             Action::Advanced { .. } => {}
             Action::Status(status) => {
                 self.yielded = status == Status::Yielded;

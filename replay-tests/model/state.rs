@@ -7,9 +7,10 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use engine::kv::memory::MemoryKv;
-use engine::owner::{Answer, Context};
+use engine::owner::Context;
 use eventlog::memory::{Fate, LogState, WriteFate};
 use eventlog::{NewRecord, Topic};
+use replay_tests::audit::Told;
 use replay_tests::defect::{Defect, Flaw};
 use replay_tests::sample;
 
@@ -77,7 +78,7 @@ pub struct State {
     /// What may still happen.
     pub left: Bounds,
     /// What callers were told on the way to this state from the one before.
-    pub told: Vec<Answer>,
+    pub told: Vec<Told>,
     prints: [u64; 4],
 }
 
@@ -249,7 +250,7 @@ impl State {
 }
 
 fn stages(faults: u8) -> impl Iterator<Item = WriteFate> {
-    let fates = [WriteFate::Plain, WriteFate::Lost, WriteFate::Unknown];
+    let fates = [WriteFate::Plain, WriteFate::Lost, WriteFate::Unknown, WriteFate::Refused];
     fates.into_iter().filter(move |fate| faults > 0 || *fate == WriteFate::Plain)
 }
 

@@ -4,15 +4,20 @@
 //! the replay that decides everything again. What they disagree about is a violation.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
+use domain::command::Identity;
+use engine::datadir::Deployment;
 use engine::fold::{self, FoldedTo};
-use engine::keys::{KeyringRecord, ORGANISATION};
+use engine::keys::{Claim, Keyring, KeyringRecord, ORGANISATION};
 use engine::kv::Kv;
 use engine::kv::memory::MemoryKv;
 use engine::owner::{Answer, AnsweredBy, Context};
+use engine::reader::Reader as Shows;
 use engine::record::Clear;
 use engine::replay;
-use engine::store::Store;
+use engine::store::{StateKey, Store};
+use engine::view::DecisionView;
 use eventlog::{LogReader, Position, ReadLimit, Record, Topic};
 use ledger::verify::log::{LogVerifier, Seen};
 use ledger::{Accepted, ChainId, Hash, Head, Stray, accept, event_type};
@@ -74,6 +79,10 @@ pub struct Account {
     pub heads: Vec<Hash>,
     /// Digest of the fold at each head.
     pub folds: BTreeMap<Hash, [u8; 32]>,
+    /// Each answer as it is to be shown, by seq, from the log and its keyring alone.
+    views: BTreeMap<u64, DecisionView>,
+    /// Tenant, surrogate, class and period of each data key.
+    sections: BTreeSet<(String, [u8; 16], u8, u32)>,
     /// Data keys and surrogates that the ledger names, each with the seq of the first event that does.
     deks: BTreeMap<[u8; 16], u64>,
     surrogates: BTreeMap<[u8; 16], u64>,
@@ -98,15 +107,73 @@ impl Account {
 ///
 /// # Errors
 /// The first violation, in words, with the invariant's name.
-pub fn partition(ctx: &Context, log: &dyn LogReader, chain: ChainId) -> Result<Account, String> {
+pub fn partition(ctx: &Context, log: Arc<dyn LogReader>, chain: ChainId) -> Result<Account, String> {
+    let Reader { mut account, kv, .. } = read(ctx, &*log, chain)?;
+    answered_once(&account)?;
+    let keys = log.read(Topic::Keys, chain.partition, Position::ZERO, WHOLE).map_err(|error| error.to_string())?;
+    keys_are_there(&account, &keys)?;
+    let tail = log.tail(Topic::Keys, chain.partition).map_err(|error| error.to_string())?;
+    let absorbed = Keyring::new(&kv, &ctx.secrets, chain.partition).absorb(&keys, tail);
+    kv.write(absorbed.map_err(|error| error.to_string())?.0).unwrap();
+    let shows = shows(ctx, kv, log, chain);
+    for Answered { seq, .. } in &account.answers {
+        match shows.at(chain.partition, *seq) {
+            Ok(Some(view)) if view.readable => account.views.insert(*seq, view),
+            Ok(_) => return Err(format!("K6: seq {seq} cannot be read with the keys that are there")),
+            Err(error) => return Err(format!("K6: seq {seq} cannot be read: {error}")),
+        };
+    }
+    Ok(account)
+}
+
+/// What a log holds, whether or not each request was answered once: where ids are forgotten they may be answered again.
+///
+/// # Errors
+/// As [`partition`], of what one reader alone can tell.
+pub fn unjudged(ctx: &Context, log: &dyn LogReader, chain: ChainId) -> Result<Account, String> {
+    Ok(read(ctx, log, chain)?.account)
+}
+
+fn read<'a>(ctx: &'a Context, log: &dyn LogReader, chain: ChainId) -> Result<Reader<'a>, String> {
     let mut reader = Reader::new(ctx, chain);
-    for record in log.read(Topic::Ledger, chain.partition, Position::ZERO, WHOLE).map_err(|error| error.to_string())? {
+    let frames = log.read(Topic::Ledger, chain.partition, Position::ZERO, WHOLE);
+    for record in frames.map_err(|error| error.to_string())? {
         reader.record(&record)?;
     }
-    let account = reader.account;
-    answered_once(&account)?;
-    keys_are_there(&account, log, chain)?;
-    Ok(account)
+    Ok(reader)
+}
+
+/// What shows events to callers.
+fn shows(ctx: &Context, kv: MemoryKv, log: Arc<dyn LogReader>, chain: ChainId) -> Shows {
+    let deployment = Deployment {
+        ledger_id: chain.ledger_id,
+        partitions: ctx.partitions,
+        routing: ctx.routing,
+        chain_epoch: chain.chain_epoch,
+    };
+    Shows::new(Arc::new(kv), log, ctx.secrets.clone(), &deployment)
+}
+
+/// What a caller is told: that its request is answered, and the event as the process that tells it shows it then.
+#[derive(Clone, Debug)]
+pub struct Told {
+    identity: Identity,
+    seq: u64,
+    view: Result<Option<Box<DecisionView>>, String>,
+}
+
+impl Told {
+    /// By a process with this local state.
+    pub fn by(ctx: &Context, kv: &MemoryKv, log: Arc<dyn LogReader>, chain: ChainId, answer: &Answer) -> Told {
+        let (seq, view) = match &answer.event {
+            AnsweredBy::New(view) => (view.seq, Ok(Some(view.clone()))),
+            AnsweredBy::Earlier { seq } => {
+                let shown = shows(ctx, kv.clone(), log, chain).at(chain.partition, *seq);
+                (*seq, shown.map(|view| view.map(Box::new)).map_err(|error| error.to_string()))
+            }
+        };
+        Told { identity: answer.identity, seq, view }
+    }
 }
 
 /// Decides everything again, from the log and the keys alone.
@@ -183,6 +250,10 @@ impl<'a> Reader<'a> {
             match engine::record::clear(event).map_err(|error| error.to_string())? {
                 Clear::KeyCreated(created) => {
                     account.deks.entry(created.dek_id).or_insert(seq);
+                    let section = (created.tenant, created.surrogate, created.class, created.period);
+                    if !account.sections.insert(section) {
+                        return Err(format!("K6: seq {seq} creates a second key for what has one"));
+                    }
                 }
                 Clear::Domain { surrogates, .. } => {
                     for (_, surrogate) in surrogates.into_iter().filter(|(_, surrogate)| *surrogate != ORGANISATION) {
@@ -245,14 +316,25 @@ fn answered_once(account: &Account) -> Result<(), String> {
     Ok(())
 }
 
-/// What the ledger names is in the keyring: it was durable before its frame, and nobody swept it.
-fn keys_are_there(account: &Account, log: &dyn LogReader, chain: ChainId) -> Result<(), String> {
+/// What the ledger names is in the keyring: it was durable before its frame, and nobody swept it. A person whom the
+/// ledger names has one surrogate.
+fn keys_are_there(account: &Account, keys: &[Record]) -> Result<(), String> {
     let mut deks = BTreeSet::new();
     let mut rows = BTreeSet::new();
-    for record in log.read(Topic::Keys, chain.partition, Position::ZERO, WHOLE).map_err(|error| error.to_string())? {
+    let mut persons: BTreeMap<[u8; 32], [u8; 16]> = BTreeMap::new();
+    for record in keys {
         match KeyringRecord::decode(&record.value).map_err(|error| error.to_string())? {
-            KeyringRecord::Wrapped { dek_id, .. } => deks.insert(dek_id),
-            KeyringRecord::Directory { surrogate, .. } => rows.insert(surrogate),
+            KeyringRecord::Wrapped { dek_id, .. } => {
+                deks.insert(dek_id);
+            }
+            KeyringRecord::Directory { lookup, surrogate } => {
+                rows.insert(surrogate);
+                if let Some(seq) = account.surrogates.get(&surrogate)
+                    && *persons.entry(lookup).or_insert(surrogate) != surrogate
+                {
+                    return Err(format!("K6: seq {seq} names a person by a second surrogate"));
+                }
+            }
         };
     }
     if let Some((_, seq)) = account.deks.iter().find(|(dek_id, _)| !deks.contains(*dek_id)) {
@@ -264,23 +346,58 @@ fn keys_are_there(account: &Account, log: &dyn LogReader, chain: ChainId) -> Res
     Ok(())
 }
 
-/// What a caller was told is in the ledger.
+/// What a caller was told is in the ledger, and was shown to it as to anybody who asks later.
 ///
 /// # Errors
-/// I9, with the place.
-pub fn told(account: &Account, answer: &Answer) -> Result<(), String> {
-    let (seq, hash) = match &answer.event {
-        AnsweredBy::New(view) => (view.seq, Some(view.event_hash)),
-        AnsweredBy::Earlier { seq } => (*seq, None),
-    };
+/// I9 or I1, with the place.
+pub fn told(account: &Account, told: &Told) -> Result<(), String> {
+    let seq = told.seq;
     let stands =
         account.at(seq).ok_or_else(|| format!("I9: seq {seq} was acknowledged, and no answer stands there"))?;
-    let same = hash.is_none_or(|hash| hash == stands.event_hash);
-    if same && stands.request_key == answer.identity.key && stands.request_mac == answer.identity.mac {
-        Ok(())
-    } else {
-        Err(format!("I9: seq {seq} was acknowledged, and another event stands there"))
+    if stands.request_key != told.identity.key || stands.request_mac != told.identity.mac {
+        return Err(format!("I9: seq {seq} was acknowledged, and another event stands there"));
     }
+    match &told.view {
+        Ok(Some(view)) if account.views.get(&seq) == Some(view) => Ok(()),
+        Ok(Some(view)) if view.event_hash != stands.event_hash => {
+            Err(format!("I9: seq {seq} was acknowledged, and another event stands there"))
+        }
+        Ok(Some(view)) => Err(format!(
+            "I1: seq {seq} was shown to its caller as it is not shown later{}",
+            if view.readable { "" } else { ": it could not be read" }
+        )),
+        Ok(None) => Err(format!("I9: seq {seq} was acknowledged, and could not be shown")),
+        Err(error) => Err(format!("I9: seq {seq} was acknowledged, and could not be shown: {error}")),
+    }
+}
+
+/// Every record of the keyring that does not count, and that this process has read, is one that its next sweep finds.
+///
+/// # Errors
+/// The place of one that no sweep would ever find.
+pub fn sweepable(ctx: &Context, log: &dyn LogReader, kv: &MemoryKv, chain: ChainId) -> Result<(), String> {
+    let store = Store::new(kv, chain.partition);
+    let counts = |claim: &Claim| -> Result<bool, engine::keys::Error> {
+        let key = match claim {
+            Claim::Dek(dek_id) => StateKey::DekCounted(*dek_id),
+            Claim::Surrogate(surrogate) => StateKey::Surrogate(*surrogate),
+        };
+        Ok(store.get(&key).unwrap().is_some())
+    };
+    let keyring = Keyring::new(kv, &ctx.secrets, chain.partition);
+    let cursor = keyring.cursor().unwrap();
+    let found = keyring.orphans(cursor, usize::MAX, counts).unwrap().positions;
+    let records = log.read(Topic::Keys, chain.partition, Position::ZERO, WHOLE).map_err(|error| error.to_string())?;
+    for Record { position, value, .. } in records.into_iter().filter(|record| record.position < cursor) {
+        let claim = match KeyringRecord::decode(&value).map_err(|error| error.to_string())? {
+            KeyringRecord::Wrapped { dek_id, .. } => Claim::Dek(dek_id),
+            KeyringRecord::Directory { surrogate, .. } => Claim::Surrogate(surrogate),
+        };
+        if !counts(&claim).unwrap() && !found.contains(&position) {
+            return Err(format!("K6: the keyring record at {position} counts for nothing, and no sweep will find it"));
+        }
+    }
+    Ok(())
 }
 
 /// Local state is the fold of the ledger up to the head that it names, at the position that it names.

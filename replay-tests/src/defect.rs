@@ -32,11 +32,15 @@ pub enum Defect {
     DedupOutsideBatch,
     /// After an unknown append the log is read once more, and a caller whose event is not there is told so for good.
     SaidNotDecided,
+    /// The keyring is read before the claim, and never again: not for a frame that is found by reading on.
+    KeyringNotRead,
+    /// Records are taken for removed from the keyring, whatever the log answers.
+    RemovalAssumed,
 }
 
 impl Defect {
     /// All of them.
-    pub const ALL: [Defect; 7] = [
+    pub const ALL: [Defect; 9] = [
         Defect::CommitAssumed,
         Defect::FrameBeforeKeys,
         Defect::AcceptByEpoch,
@@ -44,6 +48,8 @@ impl Defect {
         Defect::LateSweep,
         Defect::DedupOutsideBatch,
         Defect::SaidNotDecided,
+        Defect::KeyringNotRead,
+        Defect::RemovalAssumed,
     ];
 }
 
@@ -57,6 +63,8 @@ pub struct Flaw {
     beside: MemoryKv,
     /// Events of the frame in flight that answer requests, and whether it is a claim.
     in_flight: (Vec<Hash>, bool),
+    /// Whether a claim of its own was committed.
+    claimed: bool,
     /// Those of a frame of which nothing is known.
     doubtful: Vec<Hash>,
     /// Events of which somebody was told that they will never be.
@@ -79,6 +87,7 @@ impl Flaw {
         self.beside = MemoryKv::default();
         self.in_flight = (Vec::new(), false);
         self.doubtful = Vec::new();
+        self.claimed = false;
         if !keeps_state {
             self.input_to = 0;
         }
@@ -108,10 +117,21 @@ impl Flaw {
         if done == Done::Unknown && self.is(Defect::SaidNotDecided) {
             self.doubtful = std::mem::take(&mut self.in_flight.0);
         }
+        self.claimed |= self.in_flight.1 && matches!(done, Done::Committed(_));
         match done {
             Done::Unknown | Done::Conflict if self.is(Defect::CommitAssumed) => Done::Committed(at),
             done => done,
         }
+    }
+
+    /// The log's answer to a removal, as the process takes it.
+    pub fn heard_removal(&self, done: Done) -> Done {
+        if self.is(Defect::RemovalAssumed) { Done::Removed } else { done }
+    }
+
+    /// Whether the keyring seems to hold nothing more than was read of it.
+    pub fn hides_keys(&self) -> bool {
+        self.is(Defect::KeyringNotRead) && self.claimed
     }
 
     /// Whether there is a frame of which nothing is known.

@@ -2,6 +2,7 @@
 //! what takes more than one partition, or what producers and callers know.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use eventlog::{LogReader, Topic};
 use ledger::{Head, event_type};
@@ -13,14 +14,14 @@ use crate::world::{Figures, PARTITIONS, World};
 
 /// Every invariant; returns the figures.
 pub fn all(world: &World) -> Result<Figures, String> {
-    nobody_stopped(world)?;
+    nobody_complained(world)?;
     let mut figures = Figures { told: world.told().count(), ..Figures::default() };
     let mut accounts = Vec::new();
     for partition in 0..PARTITIONS {
         accounts.push(one(world, partition, &mut figures)?);
     }
-    for (partition, answer) in world.told() {
-        audit::told(&accounts[*partition as usize], answer)?;
+    for (partition, told) in world.told() {
+        audit::told(&accounts[*partition as usize], told)?;
     }
     produced_is_decided_once(world, &accounts)?;
     let unreadable = accounts.iter().flat_map(|account| &account.answers);
@@ -35,12 +36,16 @@ pub fn all(world: &World) -> Result<Figures, String> {
 
 fn one(world: &World, partition: u32, figures: &mut Figures) -> Result<Account, String> {
     let chain = sample::chain(partition);
-    let account = audit::partition(&world.ctx, &world.log, chain)?;
+    let account = audit::partition(&world.ctx, Arc::new(world.log.clone()), chain)?;
     for flaw in world.flaws(partition) {
         flaw.denied_stays_out(&account)?;
     }
     match world.defect {
-        None => audit::state(&account, world.last_state(), chain)?,
+        None => {
+            audit::state(&account, world.last_state(), chain)?;
+            audit::sweepable(&world.ctx, &world.log, world.last_state(), chain)?;
+        }
+        Some(Defect::RemovalAssumed) => audit::sweepable(&world.ctx, &world.log, world.last_state(), chain)?,
         Some(Defect::AcceptByEpoch) => defect::read_by_epoch(&world.log, Head::genesis(chain), &account)?,
         // A defect is to be found by the harm it does, not by its traces in the local state.
         Some(_) => {}
@@ -89,7 +94,7 @@ fn produced_is_decided_once(world: &World, accounts: &[Account]) -> Result<(), S
     Ok(())
 }
 
-/// Nothing that the log may do needs an operator.
-fn nobody_stopped(world: &World) -> Result<(), String> {
-    world.stopped().next().map_or(Ok(()), |reason| Err(format!("an owner stopped: {reason}")))
+/// Nothing that the log or a clock may do needs an operator.
+fn nobody_complained(world: &World) -> Result<(), String> {
+    world.complaints().next().map_or(Ok(()), |complaint| Err(complaint.clone()))
 }

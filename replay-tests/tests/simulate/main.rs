@@ -1,7 +1,7 @@
 //! Seeded simulation: the very owners that run, on the log in memory with every misbehaviour that its contract permits.
 //!
-//! A seed fixes everything: which records come, which frames are lost, stored late or twice, which process crashes and
-//! with or without its local state, who competes for a partition. At the end the storm stops, everything is drained,
+//! A seed fixes everything: which records come, which frames are lost, stored late or twice, when the log is unavailable,
+//! which process crashes and with or without its local state, how its clock is set, who competes for a partition. At the end the storm stops, everything is drained,
 //! and the ledger alone must show that each request was decided once and nothing was left out. A checker that cannot
 //! fail proves nothing, so it is run against planted bugs as well.
 #![allow(
@@ -13,8 +13,12 @@
     missing_docs
 )]
 
+mod cases;
 mod check;
+mod counted;
+mod guard;
 mod node;
+mod threads;
 mod world;
 
 use replay_tests::defect::Defect;
@@ -35,6 +39,8 @@ fn no_seed_loses_doubles_or_forks() {
         frames,
         strays,
         crashes,
+        steps,
+        outages,
         claims,
         told,
         consumed,
@@ -44,7 +50,8 @@ fn no_seed_loses_doubles_or_forks() {
         decided_again,
     } = sum;
     println!(
-        "simulation: {} seeds, {requests} bodies sent, {frames} frames, {claims} claims, {strays} strays refused, {crashes} crashes: 0 violations",
+        "simulation: {} seeds, {requests} bodies sent, {frames} frames, {claims} claims, {strays} strays refused, {crashes} crashes, \
+         {steps} steps of a clock, {outages} outages of the log: 0 violations",
         seeds.count()
     );
     println!(
@@ -53,8 +60,8 @@ fn no_seed_loses_doubles_or_forks() {
     assert_eq!(consumed, decisions + duplicates + rejected, "I8");
     if only.is_none() {
         assert!(
-            strays > 100 && crashes > 100 && claims > 500,
-            "the storm was none: {strays} strays, {crashes} crashes, {claims} claims"
+            strays > 100 && crashes > 100 && claims > 500 && steps > 100 && outages > 100,
+            "the storm was none: {strays} strays, {crashes} crashes, {claims} claims, {steps} steps, {outages} outages"
         );
     }
 }

@@ -6,22 +6,45 @@ use std::time::Duration;
 
 use engine::kv::Kv;
 use engine::kv::memory::MemoryKv;
-use engine::owner::{Action, Answer, Context, Input, Owner, Reading, Status, Stimulus, Tag};
+use engine::owner::{Action, Context, Input, Owner, Reading, Status, Stimulus, Tag};
 use eventlog::memory::{Handle, Memory};
 use eventlog::{Done, EventLog, NewRecord, Position, ReadLimit, Record, Removal, Ticket, Topic};
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
+use replay_tests::audit::{self, Told};
 use replay_tests::defect::{Defect, Flaw};
-use replay_tests::{audit, sample};
+use replay_tests::sample;
 
 /// Flaws of a process, by partition.
 pub type Flaws = BTreeMap<u32, Flaw>;
 
-/// Staged or appended, by whom, and where a frame is to lie.
+/// Staged, appended or removed, by whom, and where a frame is to lie.
 struct Waiting {
     partition: u32,
     tag: Tag,
-    at: Position,
+    kind: Kind,
+}
+
+enum Kind {
+    Stage,
+    Append { at: Position },
+    Remove,
+}
+
+/// A process's clock.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    /// How far it is ahead of the others, or behind.
+    pub skew_us: i64,
+    /// Whether it agrees with the monotonic clock.
+    pub trusted: bool,
+    /// Whether it seems to agree until something is about to be computed.
+    pub stumbles: bool,
+}
+
+impl Clock {
+    /// Like the others'.
+    pub const RIGHT: Clock = Clock { skew_us: 0, trusted: true, stumbles: false };
 }
 
 pub struct Node {
@@ -34,10 +57,13 @@ pub struct Node {
     pub flaws: Flaws,
     /// Keys whose frame has gone ahead, by a defect.
     overtaken: Vec<NewRecord>,
+    pub clock: Clock,
+    /// How each partition is.
+    pub statuses: BTreeMap<u32, Status>,
     /// What callers were told, by partition.
-    pub told: Vec<(u32, Answer)>,
-    /// Owners that stopped, and why.
-    pub stopped: Vec<String>,
+    pub told: Vec<(u32, Told)>,
+    /// Owners that stopped, or wrote while their clock could not be trusted.
+    pub complaints: Vec<String>,
 }
 
 impl Node {
@@ -58,8 +84,10 @@ impl Node {
             inputs: VecDeque::new(),
             flaws,
             overtaken: Vec::new(),
+            clock: Clock::RIGHT,
+            statuses: BTreeMap::new(),
             told: Vec::new(),
-            stopped: Vec::new(),
+            complaints: Vec::new(),
         }
     }
 
@@ -79,8 +107,12 @@ impl Node {
     pub fn turn(&mut self, now_us: i64) {
         for completion in self.handle.poll(Duration::ZERO) {
             match (self.waiting.remove(&completion.ticket), completion.done) {
-                (Some(Waiting { partition, tag, at }), done) => {
-                    let done = self.flaws.get_mut(&partition).map_or(done.clone(), |flaw| flaw.heard(done, at));
+                (Some(Waiting { partition, tag, kind }), done) => {
+                    let done = match (self.flaws.get_mut(&partition), kind) {
+                        (Some(flaw), Kind::Append { at }) => flaw.heard(done, at),
+                        (Some(flaw), Kind::Remove) => flaw.heard_removal(done),
+                        _ => done,
+                    };
                     self.inputs.push_back((partition, Input::Completed { tag, done }));
                 }
                 (None, Done::Assigned(partitions)) => {
@@ -106,9 +138,16 @@ impl Node {
         let mut inputs = VecDeque::from([input]);
         while let Some(input) = inputs.pop_front() {
             let committed = matches!(input, Input::Completed { done: Done::Committed(_), .. });
-            let now = Reading { wall_us: now_us, trusted: true };
+            let Clock { skew_us, trusted, stumbles } = self.clock;
+            let trusted = trusted && !(stumbles && matches!(input, Input::Proceed));
+            let now = Reading { wall_us: now_us + skew_us, trusted };
+            // What was computed before may be sent on.
+            let may_write = trusted || matches!(input, Input::Completed { .. });
             let actions = owner.step(&self.flaws[&partition].view(&self.kv, partition), Stimulus { now, input });
             for action in actions {
+                if !may_write && matches!(action, Action::Stage { .. } | Action::Append { .. }) {
+                    self.complaints.push(format!("partition {partition}: written by a clock that is not trusted"));
+                }
                 inputs.extend(self.execute(&owner, action));
             }
             if committed {
@@ -134,11 +173,15 @@ impl Node {
             Action::Read { topic, partition, from } => {
                 if topic == Topic::Ledger && flaw.doubts() {
                     // A violation here is the check's to report.
-                    flaw.read_again(
-                        &audit::partition(&self.ctx, self.handle.log(), sample::chain(partition)).unwrap_or_default(),
-                    );
+                    let account = audit::partition(&self.ctx, self.handle.reader(), sample::chain(partition));
+                    flaw.read_again(&account.unwrap_or_default());
                 }
-                return Some(self.read(topic, partition, from));
+                let nothing = topic == Topic::Keys && flaw.hides_keys();
+                return Some(if nothing {
+                    Input::Read { topic, from, records: Vec::new(), start: Position::ZERO, tail: from }
+                } else {
+                    self.read(topic, partition, from)
+                });
             }
             Action::Stage { tag, records } => {
                 if flaw.is(Defect::FrameBeforeKeys) {
@@ -147,28 +190,45 @@ impl Node {
                     return Some(Input::Completed { tag, done: Done::Staged { positions } });
                 }
                 let ticket = self.handle.stage(records);
-                self.waiting.insert(ticket, Waiting { partition, tag, at: Position::ZERO });
+                self.waiting.insert(ticket, Waiting { partition, tag, kind: Kind::Stage });
             }
-            Action::Append { tag, at, frame, .. } => {
+            Action::Append { tag, at, frame } => {
                 flaw.appending(owner.head(), &frame);
                 let ticket = self.handle.append(partition, at, frame);
-                self.waiting.insert(ticket, Waiting { partition, tag, at });
+                self.waiting.insert(ticket, Waiting { partition, tag, kind: Kind::Append { at } });
             }
-            Action::Remove { topic, partition, positions } => {
-                self.handle.remove(topic, partition, positions);
+            Action::Remove { tag, topic, partition, positions } => {
+                let ticket = self.handle.remove(topic, partition, positions);
+                if let Some(tag) = tag {
+                    self.waiting.insert(ticket, Waiting { partition, tag, kind: Kind::Remove });
+                }
             }
-            Action::Answer(answer) => self.told.push((partition, answer)),
-            Action::Status(Status::Stopped { reason }) => self.stopped.push(format!("partition {partition}: {reason}")),
-            Action::Advanced { .. } | Action::Status(_) => {}
+            Action::Answer(answer) => {
+                let chain = sample::chain(partition);
+                self.told.push((partition, Told::by(&self.ctx, &self.kv, self.handle.reader(), chain, &answer)));
+            }
+            Action::Status(status) => {
+                if let Status::Stopped { reason } = &status {
+                    self.complaints.push(format!("partition {partition}: an owner stopped: {reason}"));
+                }
+                self.statuses.insert(partition, status);
+            }
+            Action::Advanced { .. } => {}
         }
         None
     }
 
     fn read(&self, topic: Topic, partition: u32, from: Position) -> Input {
         let reader = self.handle.reader();
-        let tail = reader.tail(topic, partition).unwrap();
-        let start = reader.start(topic, partition).unwrap();
         let limit = ReadLimit { records: 7, ..ReadLimit::default() };
-        Input::Read { topic, from, records: reader.read(topic, partition, from, limit).unwrap(), start, tail }
+        let read = reader.tail(topic, partition).and_then(|tail| {
+            let start = reader.start(topic, partition)?;
+            Ok(Input::Read { topic, from, records: reader.read(topic, partition, from, limit)?, start, tail })
+        });
+        read.unwrap_or_else(|error| Input::ReadFailed {
+            topic,
+            transient: error.is_transient(),
+            detail: error.to_string(),
+        })
     }
 }

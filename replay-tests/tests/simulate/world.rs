@@ -4,21 +4,27 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use domain::routing::{Routing, RoutingKey};
+use engine::keys::queue;
 use engine::kv::memory::MemoryKv;
-use engine::owner::{Answer, Context, Limits};
+use engine::owner::{Context, Limits};
 use eventlog::memory::{Chances, Memory, Plan, WriteFate};
-use eventlog::{LogReader, NewRecord, Position, ReadLimit, Topic};
+use eventlog::{Error, LogReader, NewRecord, Position, ReadLimit, Topic};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha20Rng;
+use replay_tests::audit::Told;
 use replay_tests::defect::{Defect, Flaw};
 use replay_tests::sample;
 
 use crate::check;
-use crate::node::{Flaws, Node};
+use crate::node::{Clock, Flaws, Node};
 
 pub const PARTITIONS: u32 = 2;
 /// Bytes of a bundle in one record: small, so that it comes in many.
 const CHUNK_BYTES: usize = 700;
+/// How far a clock may be set: half of the time a little, else by hours.
+const STEPS_US: [i64; 2] = [5_000_000, 3 * 3_600_000_000];
+/// Longest that the log is unavailable, in turns.
+const OUTAGE_TURNS: u32 = 30;
 /// Actors; a request's number names its actor, so that a known id comes from the one it is known of.
 const ACTORS: u32 = 6;
 
@@ -28,6 +34,10 @@ pub struct Figures {
     pub frames: usize,
     pub strays: usize,
     pub crashes: usize,
+    /// Times that a clock was set.
+    pub steps: usize,
+    /// Times that the log was unavailable for a while.
+    pub outages: usize,
     pub claims: usize,
     /// Answers that callers were told.
     pub told: usize,
@@ -46,6 +56,8 @@ impl Figures {
         self.frames += other.frames;
         self.strays += other.strays;
         self.crashes += other.crashes;
+        self.steps += other.steps;
+        self.outages += other.outages;
         self.claims += other.claims;
         self.told += other.told;
         self.consumed += other.consumed;
@@ -64,18 +76,22 @@ pub struct World {
     pub log: Memory,
     rng: ChaCha20Rng,
     nodes: Vec<Node>,
-    /// What processes that are gone told their callers, and how they stopped.
-    told: Vec<(u32, Answer)>,
-    stopped: Vec<String>,
+    /// What processes that are gone told their callers, and what was wrong with them.
+    told: Vec<(u32, Told)>,
+    complaints: Vec<String>,
     gone: Vec<Flaws>,
     competed: bool,
     now_us: i64,
+    /// Turns until the log is available again.
+    outage: u32,
     pub sent: Sent,
     pub poison: usize,
     next_request: u32,
     pushed: BTreeMap<(Topic, u32), u64>,
     pub defect: Option<Defect>,
     crashes: usize,
+    steps: usize,
+    outages: usize,
 }
 
 impl World {
@@ -91,7 +107,8 @@ impl World {
         }
         world.log.set_plan(Plan::plain());
         world.calm();
-        Ok(Figures { crashes: world.crashes, ..check::all(&world)? })
+        let World { crashes, steps, outages, .. } = world;
+        Ok(Figures { crashes, steps, outages, ..check::all(&world)? })
     }
 
     fn new(seed: u64, defect: Option<Defect>) -> World {
@@ -103,16 +120,19 @@ impl World {
             rng: ChaCha20Rng::seed_from_u64(seed),
             nodes: Vec::new(),
             told: Vec::new(),
-            stopped: Vec::new(),
+            complaints: Vec::new(),
             gone: Vec::new(),
             competed: false,
             now_us: sample::START_US,
+            outage: 0,
             sent: Sent::new(),
             poison: 0,
             next_request: 0,
             pushed: BTreeMap::new(),
             defect,
             crashes: 0,
+            steps: 0,
+            outages: 0,
         };
         let node = world.node(MemoryKv::default(), world.unflawed());
         world.nodes.push(node);
@@ -132,11 +152,14 @@ impl World {
     fn restart(&mut self, at: usize, keeps_state: bool) {
         let node = &mut self.nodes[at];
         self.told.append(&mut node.told);
-        self.stopped.append(&mut node.stopped);
+        self.complaints.append(&mut node.complaints);
+        let clock = node.clock;
         let kv = if keeps_state { node.kv.clone() } else { MemoryKv::default() };
         let mut flaws = std::mem::take(&mut node.flaws);
         flaws.values_mut().for_each(|flaw| flaw.crash(keeps_state));
         self.nodes[at] = self.node(kv, flaws);
+        // A process trusts the clock that it finds.
+        self.nodes[at].clock = Clock { skew_us: clock.skew_us, ..Clock::RIGHT };
     }
 
     fn begin(&mut self) {
@@ -175,7 +198,11 @@ impl World {
     }
 
     fn turn(&mut self) {
-        self.push();
+        self.outage = self.outage.saturating_sub(1);
+        if self.outage == 0 {
+            self.log.set_broken(None);
+            self.push();
+        }
         self.now_us += self.rng.random_range(1..3_000);
         for node in &mut self.nodes {
             node.turn(self.now_us);
@@ -185,11 +212,7 @@ impl World {
     fn event(&mut self, seed: u64) {
         match self.rng.random_range(0..100) {
             0..45 => self.produce(),
-            45..48 => {
-                let partition = self.rng.random_range(0..PARTITIONS);
-                self.poison += 1;
-                self.write(NewRecord::new(Topic::Requests, partition, Vec::new(), vec![0xff; 20]));
-            }
+            45..48 => self.poison(),
             48..50 => {
                 self.crashes += 1;
                 let at = self.rng.random_range(0..self.nodes.len());
@@ -205,8 +228,33 @@ impl World {
                 let node = self.rng.random_range(0..self.nodes.len());
                 self.nodes[node].revoke();
             }
+            53..56 => {
+                let at = self.rng.random_range(0..self.nodes.len());
+                let step_us = STEPS_US[self.rng.random_range(0..STEPS_US.len())];
+                let skew_us = self.rng.random_range(-step_us..step_us);
+                let trusted = self.rng.random_ratio(2, 3);
+                let stumbles = self.rng.random_ratio(1, 6);
+                self.nodes[at].clock = Clock { skew_us, trusted, stumbles };
+                self.steps += 1;
+            }
+            56..57 => {
+                self.log.set_broken(Some(Error::Unavailable { reason: "an outage".into() }));
+                self.outage = self.rng.random_range(1..OUTAGE_TURNS);
+                self.outages += 1;
+            }
             _ => self.turn(),
         }
+    }
+
+    /// What no version can read: no request at all, or one whose seal does not open.
+    fn poison(&mut self) {
+        let partition = self.rng.random_range(0..PARTITIONS);
+        self.poison += 1;
+        let mut record = NewRecord::new(Topic::Requests, partition, Vec::new(), vec![1; 60]);
+        if self.rng.random_ratio(1, 2) {
+            record.headers = vec![(queue::SEALED_HEADER.to_owned(), queue::SEALED_HEADER_VALUE.to_vec())];
+        }
+        self.write(record);
     }
 
     /// A new request, a repeat, another body under a known id; now and then in the wrong partition.
@@ -225,8 +273,11 @@ impl World {
         self.write(NewRecord::new(Topic::Requests, partition, key.record_key(), framed));
     }
 
-    /// The storm is over: everything that is on its way arrives, and one process comes to rest.
+    /// The storm is over: everything that is on its way arrives, and one process comes to rest. Its clock stays where
+    /// it was set to last.
     fn calm(&mut self) {
+        self.outage = 0;
+        self.log.set_broken(None);
         while self.log.with_state(|state| state.late()) > 0 {
             self.log.with_state(|state| state.settle(0));
         }
@@ -256,13 +307,13 @@ impl World {
     }
 
     /// What callers were told, by partition.
-    pub fn told(&self) -> impl Iterator<Item = &(u32, Answer)> {
+    pub fn told(&self) -> impl Iterator<Item = &(u32, Told)> {
         self.told.iter().chain(self.nodes.iter().flat_map(|node| &node.told))
     }
 
-    /// How owners stopped.
-    pub fn stopped(&self) -> impl Iterator<Item = &String> {
-        self.stopped.iter().chain(self.nodes.iter().flat_map(|node| &node.stopped))
+    /// What was wrong with processes.
+    pub fn complaints(&self) -> impl Iterator<Item = &String> {
+        self.complaints.iter().chain(self.nodes.iter().flat_map(|node| &node.complaints))
     }
 
     /// Flaws in a partition, of every process.

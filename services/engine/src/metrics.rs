@@ -18,7 +18,7 @@ pub const APPEND_SECONDS: &str = "lexecon_append_seconds";
 pub const APPENDS_REFUSED: &str = "lexecon_appends_refused_total";
 /// Histogram of the seconds of one round of the log that had frames in it: both syncs, write-ahead log and head anchor.
 pub const SYNC_SECONDS: &str = "lexecon_log_sync_seconds";
-/// Histogram of events of committed frames.
+/// Histogram of events of frames that the log answered as committed. One that is found by reading on is not counted.
 pub const BATCH_EVENTS: &str = "lexecon_batch_events";
 
 /// Counts an event that answers a request, once it is committed.

@@ -13,6 +13,8 @@
 //! - The first frame is a claim. Who reads another's claim gives the partition up, and claims again only when that
 //!   writer has been silent for a random, doubling time.
 //! - What is staged completes before the frame that refers to it is sent.
+//! - Nothing is decided, and nobody is told of an event, before the keyring is read as far as the ledger: a key or a
+//!   surrogate that counts would be drawn a second time, and an event would be shown as unreadable.
 //!
 //! Deliberately not here: threads, channels, clocks and the log itself (`runtime`), and rules of what is decided
 //! (`domain`).
@@ -22,9 +24,11 @@ mod catch_up;
 mod commit;
 mod draw;
 mod explore;
+mod guard;
 mod intake;
 mod understand;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use domain::command::Identity;
@@ -45,6 +49,7 @@ use draw::Drawn;
 use intake::Intake;
 
 pub use draw::Bundles;
+pub use guard::Guard;
 pub use understand::{HEADER_FORWARDED, identify, lookup, lookups};
 
 /// What all owners of a process share and none changes.
@@ -84,7 +89,7 @@ pub struct Limits {
     pub input_advance_us: Micros,
     /// How often an idle input is read again, should a push have been lost. Microseconds.
     pub recheck_us: Micros,
-    /// Crashes on one offset after which it is set aside without decoding.
+    /// Deaths of the process on one record after which it is set aside without decoding; see [`Guard`]. 0 is never.
     pub crashes_max: u32,
     /// Section keys kept in memory per partition.
     pub cached_keys_max: usize,
@@ -155,7 +160,7 @@ pub enum Input {
         /// What the log says.
         detail: String,
     },
-    /// The answer to [`Action::Stage`] or [`Action::Append`].
+    /// The answer to [`Action::Stage`], [`Action::Append`] or a tagged [`Action::Remove`].
     Completed {
         /// Which operation.
         tag: Tag,
@@ -204,8 +209,6 @@ pub enum Action {
         at: Position,
         /// The frame.
         frame: Vec<u8>,
-        /// How many events it holds.
-        events: usize,
     },
     /// Write local state, atomically, before anything that follows.
     Store(Vec<Write>),
@@ -213,8 +216,10 @@ pub enum Action {
     Proceed,
     /// Tell whoever waits for a request.
     Answer(Answer),
-    /// Remove records of an input, the keyring or the dead letters.
+    /// Remove records of an input, the keyring or the dead letters. Answered by [`Input::Completed`] if it has a tag.
     Remove {
+        /// Which operation.
+        tag: Option<Tag>,
         /// Which topic.
         topic: Topic,
         /// Which partition of it.
@@ -279,7 +284,9 @@ pub enum Status {
 enum Phase {
     Idle,
     CatchingUp,
-    ReadingKeys,
+    ReadingKeys {
+        then: Then,
+    },
     Running,
     /// The crash guard is being stored; computing follows.
     Guarded,
@@ -293,6 +300,17 @@ enum Phase {
         seen: Position,
     },
     Stopped,
+}
+
+/// What follows once ledger and keyring are read.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Then {
+    /// The partition is still ours.
+    Resume,
+    /// It is nobody's, as far as can be seen.
+    Claim,
+    /// Another writer claimed it.
+    GiveUp,
 }
 
 /// One partition, as its owner sees it. Copied by whoever explores what it may do; a process has one.
@@ -319,6 +337,13 @@ pub struct Owner {
     was_owner: bool,
     /// Keyring watermark taken before the claim, for the sweep after it.
     keys_watermark: Position,
+    /// What to forget of the keyring's index once its records are removed.
+    sweeping: Option<(Tag, Vec<Write>)>,
+    /// Whether frames were folded whose keys the index of the keyring may lack.
+    keys_behind: bool,
+    /// Answers by events that were found by reading on: told when their keys are there too, because whoever hears of an
+    /// event reads it.
+    untold: VecDeque<Answer>,
 }
 
 /// A state that cannot be worked with: the store is broken, or holds what no version of ours writes.
@@ -342,6 +367,21 @@ pub enum Error {
     /// Keys.
     #[error("keys: {0}")]
     Keys(#[from] crate::keys::Error),
+    /// A data key that the ledger counts is in the keyring no more. To draw another in its place would hide that what
+    /// it sealed cannot be read.
+    #[error(
+        "keys were lost: {surrogate} has a data key by the ledger, {}, and the keyring of partition {partition} does \
+         not hold it; restore the data directory from a backup",
+        hex::encode(dek_id)
+    )]
+    KeyLost {
+        /// The partition.
+        partition: u32,
+        /// Whose it is, in words.
+        surrogate: &'static str,
+        /// Its id.
+        dek_id: [u8; 16],
+    },
     /// Dead letters.
     #[error(transparent)]
     DeadLetter(#[from] crate::dead_letter::Error),
@@ -376,6 +416,9 @@ impl Owner {
             yields: 0,
             was_owner: false,
             keys_watermark: Position::default(),
+            sweeping: None,
+            keys_behind: true,
+            untold: VecDeque::new(),
         }
     }
 
@@ -393,7 +436,12 @@ impl Owner {
     pub fn step(&mut self, kv: &dyn Kv, stimulus: Stimulus) -> Vec<Action> {
         let mut out = Vec::new();
         if let Err(error) = self.dispatch(kv, stimulus, &mut out) {
-            self.stop(format!("{error}; stop the process, run `lexecon rebuild`, and start again"), &mut out);
+            let remedy = match error {
+                // These name their own.
+                Error::Keys(_) | Error::KeyLost { .. } => "",
+                _ => "; stop the process, run `lexecon rebuild`, and start again",
+            };
+            self.stop(format!("{error}{remedy}"), &mut out);
         }
         out
     }
@@ -459,15 +507,21 @@ impl Owner {
         // Whatever is in flight may still be accepted; it is found again by whoever reads on.
         self.phase = Phase::Idle;
         self.claimed = None;
-        self.intake = Intake::new(self.partition);
+        self.intake.clear();
         self.drawn.clear();
+        self.untold.clear();
+        self.sweeping = None;
         self.set_status(Status::Idle, out);
     }
 
     fn tick(&mut self, now: Reading, out: &mut Vec<Action>) {
+        // No wait is longer than twice the longest, so one that seems to be began before the clock was set back.
+        let longest = self.ctx.limits.backoff_max_us.saturating_mul(2);
+        let is_over = |until_us: Micros| now.wall_us >= until_us || until_us.saturating_sub(now.wall_us) > longest;
         match self.phase {
-            Phase::Waiting { until_us } if now.wall_us >= until_us => self.read_ledger(out),
-            Phase::Yielded { until_us, .. } if now.wall_us >= until_us => self.read_ledger(out),
+            Phase::Waiting { until_us } | Phase::Yielded { until_us, .. } if is_over(until_us) => {
+                self.read_ledger(out);
+            }
             Phase::Running => self.intake.recheck(now.wall_us, &self.ctx.limits),
             _ => {}
         }

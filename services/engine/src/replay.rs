@@ -13,14 +13,14 @@ use domain::event::{Answer, Event};
 use domain::evolve::Fact;
 use domain::ids::Origin;
 use domain::routing::RoutingKey;
-use eventlog::{LogReader, Position, ReadLimit, Topic};
+use eventlog::{LogReader, Position, ReadLimit, Record, Topic};
 use ledger::{Accepted, ChainId, FrameBuilder, Head, NewEvent, Section, StoredEvent, Stray, accept};
 use policy::{EVALUATOR_VERSION, PolicySet, ReasonCode};
 
 use crate::dead_letter;
 use crate::fold::{Fold, FoldedTo};
 use crate::follow;
-use crate::keys::Keyring;
+use crate::keys::{Keyring, queue};
 use crate::kv::Kv;
 use crate::owner::{Context, Error, identify};
 use crate::record::{self, Clear, KeyState, Keys, Read, Resealing};
@@ -370,8 +370,8 @@ impl Replay<'_> {
                 return Ok(Outcome::Cannot("erased"));
             }
             None => match self.refusal(&opened) {
-                Some(command) => command,
-                None => return Ok(Outcome::Cannot("dead_letter_gone")),
+                Ok(command) => command,
+                Err(why) => return Ok(Outcome::Cannot(why)),
             },
         };
         match self.decide(store, fold, &command, event)? {
@@ -438,19 +438,41 @@ impl Replay<'_> {
     }
 
     /// What could not be read is read again from its dead letter, and must still not be readable.
-    fn refusal(&self, opened: &record::Opened) -> Option<Command> {
-        let reason = ReasonCode::from_number(opened.outcome.reason_code)?;
-        let shared = opened.shared.value()?;
+    fn refusal(&self, opened: &record::Opened) -> Result<Command, &'static str> {
+        const GONE: &str = "dead_letter_gone";
+        let reason = ReasonCode::from_number(opened.outcome.reason_code).ok_or(GONE)?;
+        let shared = opened.shared.value().ok_or(GONE)?;
         if reason == ReasonCode::Undecodable {
-            let letter = self.letters.get(&opened.facts.input_offset)?;
-            let detail = match self.ctx.requests.read(letter.value.as_deref()?) {
-                Ok(_) => "it can be read now".to_owned(),
-                Err(why) => why.to_string(),
+            let letter = self.letters.get(&opened.facts.input_offset).ok_or(GONE)?;
+            let value = letter.value.as_deref().ok_or(GONE)?;
+            let detail = match (self.unopened(letter, value), self.ctx.requests.read(value)) {
+                (Some(Err(why)), _) => queue::detail(&why),
+                // It did not open with the key that the process had then: a fact about that process.
+                (Some(Ok(())), _) => return Err("queue_key_changed"),
+                (None, Ok(_)) => "it can be read now".to_owned(),
+                (None, Err(why)) => why.to_string(),
             };
-            return Some(Command::Refuse(Refusal { reason, detail }));
+            return Ok(Command::Refuse(Refusal { reason, detail }));
         }
         // Quarantine and size are facts about that run of the process and that record: recorded inputs.
-        Some(Command::Refuse(Refusal { reason, detail: shared.detail.clone() }))
+        Ok(Command::Refuse(Refusal { reason, detail: shared.detail.clone() }))
+    }
+
+    /// Of a letter whose value is a request that is still sealed: whether it opens now.
+    fn unopened(&self, letter: &wire::DeadLetter, value: &[u8]) -> Option<Result<(), crate::keys::Error>> {
+        let headers: Vec<_> =
+            letter.headers.iter().map(|(name, value)| (name.clone(), value.clone().unwrap_or_default())).collect();
+        if !headers.iter().any(|(name, _)| name == queue::SEALED_HEADER) {
+            return None;
+        }
+        let record = Record {
+            position: Position(letter.offset),
+            key: Vec::new(),
+            headers,
+            value: value.to_vec(),
+            appended_at_us: 0,
+        };
+        Some(queue::open_request(&self.ctx.secrets, self.chain.partition, &record).map(|_| ()))
     }
 }
 

@@ -192,3 +192,32 @@ pub enum Error {
         detail: String,
     },
 }
+
+impl Error {
+    /// Whether the same operation may succeed later, without anybody changing it or restoring anything: the medium is
+    /// full, failing or being reopened. Whoever meets such an error waits and tries again; the others mean that the
+    /// operation is wrong or that something was lost, and no retry mends that.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Error::Unavailable { .. }
+            | Error::Locked { .. }
+            | Error::NotWritable { .. }
+            | Error::NoSpace { .. }
+            | Error::Storage { .. } => true,
+            Error::TailBelowAnchor { .. }
+            | Error::FrameDiffersFromAnchor { .. }
+            | Error::AnchorMissing { .. }
+            | Error::AnchorDamaged { .. }
+            | Error::Damaged { .. }
+            | Error::Foreign { .. }
+            | Error::NewerFormat { .. }
+            | Error::PartitionsDiffer { .. }
+            | Error::Setting { .. }
+            | Error::TooLarge { .. }
+            | Error::UnknownPartition { .. }
+            | Error::WrongTopic { .. }
+            | Error::PartitionsMixed { .. }
+            | Error::NeverRemoved { .. } => false,
+        }
+    }
+}

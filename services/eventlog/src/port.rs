@@ -86,8 +86,9 @@ pub enum Done {
     },
     /// To `remove`.
     Removed,
-    /// To any operation: refused, nothing was written and nothing will be. To `append` only for what no retry mends
-    /// (size, partition): whatever might be transient is `Unknown`, so that an owner has one path for it.
+    /// To any operation: refused, nothing was written and nothing will be. Whether a retry may succeed is
+    /// [`Error::is_transient`]. To `append` only for what no retry mends (size, partition): whatever might be transient
+    /// is `Unknown`, so that an owner has one path for it.
     Failed(Error),
     /// Notice: these partitions are ours from now on.
     Assigned(Vec<u32>),

@@ -69,6 +69,11 @@ pub fn open_request(secrets: &Secrets, partition: u32, record: &Record) -> Resul
     Ok(opened.to_vec())
 }
 
+/// Why a record was refused whose seal does not open: the detail of its event, which a replay makes again.
+pub fn detail(why: &Error) -> String {
+    format!("queue seal: {why}")
+}
+
 fn data(partition: u32) -> Vec<u8> {
     [Purpose::Queue.tag(), &partition.to_be_bytes()].concat()
 }

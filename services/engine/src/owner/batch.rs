@@ -151,6 +151,12 @@ impl Owner {
         if !matches!(self.phase, Phase::Guarded) {
             return Ok(());
         }
+        if !now.trusted {
+            // Found out between the guard and now: nothing is recorded at a time that may be wrong.
+            out.push(Action::Store(vec![self.intake.unguard(&[])]));
+            self.phase = Phase::Running;
+            return Ok(());
+        }
         let mut draft = self.draft(now);
         let mut taken = self.take(kv, &draft)?;
         let ahead = taken.iter().flat_map(|one| self.ahead(&one.understood)).collect::<Vec<_>>();
@@ -164,23 +170,16 @@ impl Owner {
         }
         // What the frame has no room for is the next one's.
         self.intake.put_back(taken.into_iter().map(|one| (one.topic, one.record)).collect());
-        out.push(Action::Store(vec![self.intake.unguard()]));
+        out.push(Action::Store(vec![self.intake.unguard(&draft.source)]));
         self.finish(kv, now, draft, out)
     }
 
     /// Takes what one frame may hold, and understands it.
     fn take(&mut self, kv: &dyn Kv, draft: &Draft) -> Result<VecDeque<Taken>, Error> {
         let mut taken = VecDeque::new();
-        let mut requests = 0;
-        while taken.len() < self.ctx.limits.batch_events_max {
-            let Some((topic, record, crashes)) = self.intake.take(requests, &self.ctx.limits) else { break };
-            requests += usize::from(topic == Topic::Requests);
-            let understood = self.understand(kv, topic, &record, crashes, draft.recorded_at_us)?;
+        for (topic, record, deaths) in self.intake.take(&self.ctx.limits) {
+            let understood = self.understand(kv, topic, &record, deaths, draft.recorded_at_us)?;
             taken.push_back(Taken { topic, record, understood });
-            // A bundle that is put in force is compiled from the state, so the frame with its text must be folded first.
-            if topic == Topic::Policies {
-                break;
-            }
         }
         Ok(taken)
     }
@@ -315,6 +314,8 @@ impl Owner {
                 return Ok(());
             }
             draft.counts.clear();
+            // They stay consumed if this frame is forgotten: put back, they would be counted twice.
+            draft.source.clear();
             let event = record::fixed(
                 event_type::INPUT_ADVANCED,
                 draft.recorded_at_us,
@@ -367,7 +368,7 @@ impl Owner {
 
     pub(super) fn append(&mut self, mut batch: Batch, out: &mut Vec<Action>) {
         let frame = std::mem::take(&mut batch.frame.bytes);
-        out.push(Action::Append { tag: batch.tag, at: batch.at, frame, events: batch.frame.events.len() });
+        out.push(Action::Append { tag: batch.tag, at: batch.at, frame });
         self.phase = Phase::Appending(Box::new(batch));
     }
 

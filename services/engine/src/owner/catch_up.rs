@@ -8,7 +8,7 @@ use ledger::layout::{Claim, InputStart, Origin};
 use ledger::{Refused, Stray, accept};
 use rand::RngExt;
 
-use super::{Action, Answer, AnsweredBy, Error, Owner, Phase, Reading, Status};
+use super::{Action, Answer, AnsweredBy, Error, Owner, Phase, Reading, Status, Then};
 use crate::fold::{self, FoldedTo};
 use crate::kv::{Kv, Space};
 use crate::record::Clear;
@@ -37,6 +37,7 @@ impl Owner {
         self.position = position;
         self.claimed = None;
         self.was_owner = false;
+        self.keys_behind = true;
         self.failures = 0;
         self.intake.crashed(kv.get(Space::Attempts, &self.partition.to_be_bytes())?.as_deref());
         self.set_status(Status::CatchingUp { reason: "reading the ledger".into() }, out);
@@ -132,9 +133,13 @@ impl Owner {
             if let Clear::Domain { recorded, .. } = crate::record::clear(event)?
                 && let domain::evolve::Fact::Answer { identity, .. } = recorded.fact
             {
-                out.push(Action::Answer(Answer { identity, event: AnsweredBy::Earlier { seq: recorded.seq } }));
+                self.untold.push_back(Answer { identity, event: AnsweredBy::Earlier { seq: recorded.seq } });
             }
         }
+        // Of a long way through the ledger only the end can be waited for.
+        let forgotten = self.untold.len().saturating_sub(self.ctx.limits.queue_records_max);
+        self.untold.drain(..forgotten);
+        self.keys_behind = true;
         self.drawn.clear();
         self.head = folded.head;
         self.recorded_at_us = folded.recorded_at_us;
@@ -178,31 +183,49 @@ impl Owner {
         Ok(())
     }
 
-    /// Everything up to the tail is folded: resume, claim, or leave the partition to whoever claimed it.
+    /// Everything up to the tail is folded: resume, claim, or leave the partition to whoever claimed it. First the keys
+    /// of what was folded are read.
     fn caught_up(&mut self, kv: &dyn Kv, now: Reading, before: Position, out: &mut Vec<Action>) -> Result<(), Error> {
-        match self.phase {
-            Phase::Yielded { seen, .. } if self.position == seen && before == seen => self.read_keys(kv, out),
-            Phase::Yielded { .. } => {
-                self.give_up(now, out);
-                Ok(())
-            }
-            _ if self.claimed == Some(self.head.writer_epoch) => {
+        let then = match self.phase {
+            Phase::Yielded { seen, .. } if self.position == seen && before == seen => Then::Claim,
+            Phase::Yielded { .. } => Then::GiveUp,
+            _ if self.claimed == Some(self.head.writer_epoch) => Then::Resume,
+            // Owned in this assignment, and claimed by another writer since.
+            _ if self.claimed.is_none() && self.was_owner => Then::GiveUp,
+            _ => Then::Claim,
+        };
+        if self.keys_behind || then == Then::Claim {
+            self.phase = Phase::ReadingKeys { then };
+            let from = self.keyring(kv).cursor()?;
+            out.push(Action::Read { topic: Topic::Keys, partition: self.partition, from });
+            return Ok(());
+        }
+        self.go_on(kv, now, then, out)
+    }
+
+    fn go_on(&mut self, kv: &dyn Kv, now: Reading, then: Then, out: &mut Vec<Action>) -> Result<(), Error> {
+        match then {
+            Then::Resume => {
                 self.policies = self.policies_in_force(kv)?;
                 self.phase = Phase::Running;
                 self.set_status(Status::Running, out);
                 Ok(())
             }
-            _ if self.claimed.is_none() && self.lost_claim() => {
+            Then::GiveUp => {
                 self.give_up(now, out);
                 Ok(())
             }
-            _ => self.read_keys(kv, out),
+            Then::Claim => {
+                self.resume_inputs(kv)?;
+                self.policies = self.policies_in_force(kv)?;
+                if now.trusted {
+                    self.claim(kv, now, out)
+                } else {
+                    self.wait(now, "the clock cannot be trusted".into(), out);
+                    Ok(())
+                }
+            }
         }
-    }
-
-    /// Whether we owned the partition in this assignment and another writer claimed it since.
-    fn lost_claim(&self) -> bool {
-        self.was_owner
     }
 
     /// Leaves the partition to the writer that claimed it, and looks again after a random, doubling time.
@@ -216,13 +239,6 @@ impl Owner {
         self.set_status(Status::Yielded, out);
     }
 
-    fn read_keys(&mut self, kv: &dyn Kv, out: &mut Vec<Action>) -> Result<(), Error> {
-        self.phase = Phase::ReadingKeys;
-        let from = self.keyring(kv).cursor()?;
-        out.push(Action::Read { topic: Topic::Keys, partition: self.partition, from });
-        Ok(())
-    }
-
     pub(super) fn keys_read(
         &mut self,
         kv: &dyn Kv,
@@ -231,27 +247,19 @@ impl Owner {
         tail: Position,
         out: &mut Vec<Action>,
     ) -> Result<(), Error> {
-        if !matches!(self.phase, Phase::ReadingKeys) {
-            return Ok(());
-        }
+        let Phase::ReadingKeys { then } = self.phase else { return Ok(()) };
         let (writes, cursor) = self.keyring(kv).absorb(records, tail)?;
         kv.write(writes)?;
         if cursor < tail {
             out.push(Action::Read { topic: Topic::Keys, partition: self.partition, from: cursor });
             return Ok(());
         }
-        self.keys_watermark = tail;
-        if self.claimed == Some(self.head.writer_epoch) {
-            self.phase = Phase::Running;
-            return Ok(());
+        self.keys_behind = false;
+        if then == Then::Claim {
+            self.keys_watermark = tail;
         }
-        self.resume_inputs(kv)?;
-        self.policies = self.policies_in_force(kv)?;
-        if !now.trusted {
-            self.wait(now, "the clock cannot be trusted".into(), out);
-            return Ok(());
-        }
-        self.claim(kv, now, out)
+        out.extend(self.untold.drain(..).map(Action::Answer));
+        self.go_on(kv, now, then, out)
     }
 
     fn resume_inputs(&mut self, kv: &dyn Kv) -> Result<(), Error> {

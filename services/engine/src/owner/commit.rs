@@ -1,7 +1,8 @@
 //! What follows the log's answer about a batch.
 //!
 //! `Committed` at exactly the position asked for is the only good news. Everything else forgets the batch and reads on:
-//! the frame may be in the ledger, or get there later, and only reading tells.
+//! the frame may be in the ledger, or get there later, and only reading tells. What the log refuses for good (a record
+//! that is too large, a partition that it does not have) stops the owner.
 
 use eventlog::{Done, Position, Removal, Topic};
 
@@ -26,6 +27,10 @@ impl Owner {
         match std::mem::replace(&mut self.phase, Phase::Running) {
             Phase::Staging(batch) if batch.tag == tag => self.staged(*batch, now, done, out),
             Phase::Appending(batch) if batch.tag == tag => self.appended(kv, *batch, now, done, out)?,
+            other if self.sweeping.as_ref().is_some_and(|(sweeping, _)| *sweeping == tag) => {
+                self.phase = other;
+                self.swept(done, out);
+            }
             // An answer about a batch that was forgotten: whatever became of it is found by reading.
             other => self.phase = other,
         }
@@ -38,7 +43,7 @@ impl Owner {
                 batch.staged_at = positions;
                 self.append(batch, out);
             }
-            Done::Failed(error) => self.stop(format!("the log refused staged records: {error}"), out),
+            Done::Failed(error) => self.refused(batch, now, "staged records", &error, out),
             other => self.forget(batch, now, format!("staged records: {other:?}"), out),
         }
     }
@@ -54,7 +59,7 @@ impl Owner {
         match done {
             Done::Committed(position) if position == batch.at => self.commit(kv, batch, out),
             Done::Failed(error) => {
-                self.stop(format!("the log refused a frame: {error}"), out);
+                self.refused(batch, now, "a frame", &error, out);
                 Ok(())
             }
             Done::Conflict => {
@@ -66,6 +71,17 @@ impl Owner {
                 self.forget(batch, now, format!("append: {other:?}"), out);
                 Ok(())
             }
+        }
+    }
+
+    /// Nothing was written. A log that is full, or closed until it is reopened, takes it later: stopping for that would
+    /// need an operator for what mends itself.
+    fn refused(&mut self, batch: Batch, now: Reading, what: &str, error: &eventlog::Error, out: &mut Vec<Action>) {
+        let reason = format!("the log refused {what}: {error}");
+        if error.is_transient() {
+            self.forget(batch, now, reason, out);
+        } else {
+            self.stop(reason, out);
         }
     }
 
@@ -100,11 +116,13 @@ impl Owner {
             self.drawn.clear();
         }
         self.failures = 0;
+        metrics::histogram!(crate::metrics::BATCH_EVENTS).record(batch_events(batch.frame.events.len()));
         out.push(Action::Advanced { position: self.position });
         out.extend(batch.answers.into_iter().map(Action::Answer));
         if self.intake.covered(&batch.ranges) {
             let below = Position(self.intake.covered_to(Topic::Requests));
             out.push(Action::Remove {
+                tag: None,
                 topic: Topic::Requests,
                 partition: self.partition,
                 positions: Removal::Below(below),
@@ -137,12 +155,29 @@ impl Owner {
             out.push(Action::Store(orphans.writes));
             return Ok(());
         }
+        let tag = self.tag();
+        self.sweeping = Some((tag, orphans.writes));
         out.push(Action::Remove {
+            tag: Some(tag),
             topic: Topic::Keys,
             partition: self.partition,
             positions: Removal::Exactly(orphans.positions),
         });
-        out.push(Action::Store(orphans.writes));
         Ok(())
     }
+
+    /// The index forgets what is gone. What may still lie in the topic stays in it, for the sweep after the next claim:
+    /// a record without a row would be found by none.
+    fn swept(&mut self, done: Done, out: &mut Vec<Action>) {
+        if let Some((_, writes)) = self.sweeping.take()
+            && done == Done::Removed
+        {
+            out.push(Action::Store(writes));
+        }
+    }
+}
+
+/// Fewer than 2^32 by the limit of a frame's bytes.
+fn batch_events(events: usize) -> f64 {
+    f64::from(u32::try_from(events).unwrap_or(u32::MAX))
 }

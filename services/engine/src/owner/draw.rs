@@ -162,12 +162,18 @@ impl Owner {
         }
         let store = Store::new(kv, self.partition);
         let state_key = StateKey::Dek { tenant: name.clone(), surrogate, class, period };
-        if let Some(StateRecord::Dek { dek_id, commit }) = draft.fold.get(&store, &state_key)?
-            && let Some(dek) = self.keyring(kv).dek(&dek_id, &commit.0)?
-        {
-            let key = SectionKey { dek_id, period, dek };
-            draft.drawn.keys.insert(of, key.clone());
-            return Ok(key);
+        if let Some(StateRecord::Dek { dek_id, commit }) = draft.fold.get(&store, &state_key)? {
+            if let Some(dek) = self.keyring(kv).dek(&dek_id, &commit.0)? {
+                let key = SectionKey { dek_id, period, dek };
+                draft.drawn.keys.insert(of, key.clone());
+                return Ok(key);
+            }
+            // Only the keys of a person who is being forgotten may be gone while they count.
+            let person = draft.fold.get(&store, &StateKey::Surrogate(surrogate))?;
+            if !matches!(person, Some(StateRecord::Surrogate(SurrogateState::Erasing { .. }))) {
+                let whose = if surrogate == ORGANISATION { "a tenant" } else { "a person" };
+                return Err(Error::KeyLost { partition: self.partition, surrogate: whose, dek_id });
+            }
         }
         let key = SectionKey { dek_id: self.random(), period, dek: Dek(self.random()) };
         let nonce = self.random();

@@ -13,7 +13,7 @@ use std::mem::discriminant;
 use rand_chacha::ChaCha20Rng;
 
 use super::batch::Batch;
-use super::{Owner, Phase};
+use super::{AnsweredBy, Owner, Phase};
 
 impl Owner {
     /// Draws from `rng` from now on. No value may come twice while anything drawn from the first is still around.
@@ -27,9 +27,9 @@ impl Owner {
         match &self.phase {
             Phase::Staging(batch) | Phase::Appending(batch) => batch.fingerprint(hasher),
             Phase::Yielded { seen, .. } => seen.hash(hasher),
+            Phase::ReadingKeys { then } => then.hash(hasher),
             Phase::Idle
             | Phase::CatchingUp
-            | Phase::ReadingKeys
             | Phase::Running
             | Phase::Guarded
             | Phase::Waiting { .. }
@@ -37,7 +37,13 @@ impl Owner {
         }
         (self.head.next_seq, self.head.run_head, self.head.writer_epoch, self.head.closed).hash(hasher);
         (self.recorded_at_us, self.next_outcome_no, self.position, self.claimed, self.was_owner).hash(hasher);
-        self.keys_watermark.hash(hasher);
+        (self.keys_watermark, self.keys_behind, self.sweeping.is_some()).hash(hasher);
+        for answer in &self.untold {
+            (answer.identity.key, answer.identity.mac).hash(hasher);
+            if let AnsweredBy::Earlier { seq } = answer.event {
+                seq.hash(hasher);
+            }
+        }
         self.intake.hash(hasher);
         self.policies.as_ref().map(|set| set.hash().0).hash(hasher);
         self.drawn.names().for_each(|name| name.hash(hasher));

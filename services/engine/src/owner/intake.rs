@@ -11,12 +11,13 @@ use domain::ids::Micros;
 use eventlog::{Position, Record, Topic};
 use ledger::InputRange;
 
+use super::guard::{Guard, Span, Suspects};
 use super::{Action, Limits};
 use crate::kv::{Space, Write};
 
 /// The inputs of a partition, in the order in which a batch takes from them: policies and commands come first, so that
 /// what an operator changed is in force for the requests behind it.
-const TOPICS: [Topic; 3] = [Topic::Policies, Topic::Commands, Topic::Requests];
+pub(super) const TOPICS: [Topic; 3] = [Topic::Policies, Topic::Commands, Topic::Requests];
 
 /// An input does not hold offsets that this owner has yet to decide: they are lost, or another writer has decided and
 /// removed them, which the ledger says.
@@ -60,20 +61,13 @@ struct InputQueue {
     doubted: bool,
 }
 
-/// A crash of this process while it computed these offsets of the requests topic.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-struct Crashed {
-    from: u64,
-    to: u64,
-    count: u32,
-}
-
 #[derive(Clone)]
 pub(super) struct Intake {
     partition: u32,
     inputs: Vec<InputQueue>,
-    crashed: Option<Crashed>,
-    guarded: Crashed,
+    suspects: Suspects,
+    /// Whether the guard of the life before was read. Later it is our own, and says nothing of a death.
+    knows_deaths: bool,
     checked_us: Micros,
 }
 
@@ -96,8 +90,8 @@ impl Intake {
         Intake {
             partition,
             inputs: TOPICS.map(input).into(),
-            crashed: None,
-            guarded: Crashed::default(),
+            suspects: Suspects::default(),
+            knows_deaths: false,
             checked_us: 0,
         }
     }
@@ -118,14 +112,18 @@ impl Intake {
         }
     }
 
-    /// What a crash guard of an earlier process says; see [`Intake::guard`].
+    /// What the crash guard of an earlier process says; see [`guard`](super::guard).
     pub(super) fn crashed(&mut self, guard: Option<&[u8]>) {
-        let number =
-            |at: usize, bytes: &[u8]| bytes.get(at..at + 8).and_then(|b| b.try_into().ok()).map(u64::from_be_bytes);
-        self.crashed = guard.and_then(|bytes| {
-            let count = number(16, bytes).and_then(|count| u32::try_from(count).ok())?;
-            Some(Crashed { from: number(0, bytes)?, to: number(8, bytes)?, count })
-        });
+        if !self.knows_deaths {
+            self.knows_deaths = true;
+            self.suspects = guard.map_or_else(Suspects::default, |bytes| Suspects::after(Guard::decode(bytes)));
+        }
+    }
+
+    /// Forgets what waits.
+    pub(super) fn clear(&mut self) {
+        let Intake { suspects, knows_deaths, .. } = *self;
+        *self = Intake { suspects, knows_deaths, ..Intake::new(self.partition) };
     }
 
     pub(super) fn push(&mut self, topic: Topic, records: Vec<Record>, limits: &Limits) {
@@ -175,7 +173,8 @@ impl Intake {
     /// Reads idle inputs again now and then. A push is a hint: a write that was answered `Unknown` may be there without
     /// one.
     pub(super) fn recheck(&mut self, now_us: Micros, limits: &Limits) {
-        if now_us.saturating_sub(self.checked_us) < limits.recheck_us {
+        // Either way: a clock that was set back must not hold this up until it has caught up.
+        if now_us.abs_diff(self.checked_us) < limits.recheck_us.unsigned_abs() {
             return;
         }
         self.checked_us = now_us;
@@ -206,58 +205,74 @@ impl Intake {
     /// Whether consumed offsets have been without an event for too long.
     pub(super) fn must_advance(&self, now_us: Micros, limits: &Limits) -> bool {
         self.inputs.iter().any(|input| {
-            input.uncovered_since.is_some_and(|since| now_us.saturating_sub(since) >= limits.input_advance_us)
+            input.uncovered_since.is_some_and(|since| now_us.abs_diff(since) >= limits.input_advance_us.unsigned_abs())
         })
     }
 
-    /// How many requests may be computed at once: one, where an earlier process died.
-    fn requests_max(&self, limits: &Limits) -> usize {
-        let next = self.inputs.iter().find(|input| input.topic == Topic::Requests).map_or(0, |input| input.consumed);
-        match self.crashed {
-            Some(crashed) if next < crashed.to => 1,
-            _ => limits.batch_events_max,
-        }
+    /// How many records may be computed at once: one, while there are some on which an earlier process died.
+    fn records_max(&self, limits: &Limits) -> usize {
+        let suspected = |input: &InputQueue| self.suspects.lie_ahead(input.topic, input.consumed);
+        if self.inputs.iter().any(suspected) { 1 } else { limits.batch_events_max }
     }
 
-    /// The crash guard of the batch that is about to be computed: `from ‖ to ‖ crashes so far`, each u64, big-endian.
-    /// It is stored before and removed after; found at start, it says where the process died.
+    /// What [`Intake::take`] would take: of each input so many records from the front of its queue.
+    fn batch(&self, limits: &Limits) -> impl Iterator<Item = (&InputQueue, usize)> {
+        let mut left = self.records_max(limits);
+        self.inputs.iter().map(move |input| {
+            let count = input.queue.len().min(left);
+            left = left.saturating_sub(count);
+            // A bundle that is put in force is compiled from the state, so the frame with its text is folded first.
+            if input.topic == Topic::Policies && count > 0 {
+                left = 0;
+                return (input, 1);
+            }
+            (input, count)
+        })
+    }
+
+    /// The crash guard of the batch that is about to be computed, stored before.
     pub(super) fn guard(&mut self, limits: &Limits) -> Write {
-        let max = self.requests_max(limits);
-        let (from, waiting) = self
-            .inputs
-            .iter()
-            .find(|input| input.topic == Topic::Requests)
-            .map_or((0, 0), |input| (input.consumed, input.queue.len()));
-        let count = match self.crashed {
-            Some(crashed) if crashed.from == from && waiting > 0 => crashed.count.saturating_add(1),
-            _ => 0,
-        };
-        let to = from.saturating_add(u64::try_from(waiting.min(max)).unwrap_or(u64::MAX));
-        self.guarded = Crashed { from, to, count };
-        let value = [from.to_be_bytes(), to.to_be_bytes(), u64::from(count).to_be_bytes()].concat();
-        Write::Put(Space::Attempts, self.partition.to_be_bytes().to_vec(), value)
+        for input in &self.inputs {
+            self.suspects.clear_before(input.topic, input.consumed);
+        }
+        let computing: Vec<(Topic, Span)> = self
+            .batch(limits)
+            .filter_map(|(input, count)| {
+                let (first, last) = (input.queue.front()?, input.queue.get(count.checked_sub(1)?)?);
+                Some((input.topic, Span { from: first.position.0, to: last.position.next().0 }))
+            })
+            .collect();
+        self.store_guard(&Guard::new(&computing, self.suspects))
     }
 
-    /// Removes the guard.
-    pub(super) fn unguard(&mut self) -> Write {
-        Write::Delete(Space::Attempts, self.partition.to_be_bytes().to_vec())
+    /// Strikes the guard out: the process lived through computing these. What else has to be computed one by one stays.
+    pub(super) fn unguard(&mut self, lived: &[(Topic, Record)]) -> Write {
+        for (topic, record) in lived {
+            self.suspects.clear_before(*topic, record.position.next().0);
+        }
+        if self.suspects.is_empty() {
+            Write::Delete(Space::Attempts, self.partition.to_be_bytes().to_vec())
+        } else {
+            self.store_guard(&Guard::new(&[], self.suspects))
+        }
     }
 
-    /// The next record and how often this process died on it, in the order of [`TOPICS`].
-    pub(super) fn take(&mut self, taken_requests: usize, limits: &Limits) -> Option<(Topic, Record, u32)> {
-        let max = self.requests_max(limits);
-        let Crashed { from, count, .. } = self.guarded;
-        for input in &mut self.inputs {
-            if input.topic == Topic::Requests && taken_requests >= max {
-                continue;
-            }
-            if let Some(record) = input.queue.pop_front() {
+    fn store_guard(&self, guard: &Guard) -> Write {
+        Write::Put(Space::Attempts, self.partition.to_be_bytes().to_vec(), guard.encode())
+    }
+
+    /// The records of one batch, in the order of [`TOPICS`], each with how often processes died on it.
+    pub(super) fn take(&mut self, limits: &Limits) -> Vec<(Topic, Record, u32)> {
+        let counts: Vec<usize> = self.batch(limits).map(|(_, count)| count).collect();
+        let mut taken = Vec::with_capacity(counts.iter().sum());
+        for (input, count) in self.inputs.iter_mut().zip(counts) {
+            for record in input.queue.drain(..count) {
                 input.bytes = input.bytes.saturating_sub(size(&record));
-                let crashes = if input.topic == Topic::Requests && record.position.0 == from { count } else { 0 };
-                return Some((input.topic, record, crashes));
+                let deaths = self.suspects.blamed(input.topic, record.position.0);
+                taken.push((input.topic, record, deaths));
             }
         }
-        None
+        taken
     }
 
     /// Puts records back in front, in the order in which they were taken.
@@ -327,11 +342,10 @@ impl Intake {
     }
 }
 
-/// For exploration. The guard is set anew before each use, and when idle inputs were looked at last only says when they
-/// are looked at next.
+/// For exploration. When idle inputs were looked at last only says when they are looked at next.
 impl Hash for Intake {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        (&self.inputs, self.crashed).hash(state);
+        (&self.inputs, self.suspects).hash(state);
     }
 }
 
@@ -367,8 +381,13 @@ impl InputQueue {
 
     fn cover(&mut self, to: u64) {
         self.covered = to;
-        self.uncovered = Counts::default();
-        self.uncovered_since = None;
+        // A frame that was forgotten and comes late may cover less than was consumed since.
+        let left = self.consumed.saturating_sub(to);
+        self.uncovered = match self.topic {
+            Topic::Requests => Counts { requests: left, ..Counts::default() },
+            _ => Counts { non_request: left, ..Counts::default() },
+        };
+        self.uncovered_since = self.uncovered_since.filter(|_| left > 0);
         while self.queue.front().is_some_and(|record| record.position.0 < to) {
             if let Some(record) = self.queue.pop_front() {
                 self.bytes = self.bytes.saturating_sub(size(&record));

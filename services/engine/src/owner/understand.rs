@@ -19,6 +19,9 @@ use crate::store::{StateKey, StateRecord, Store, SurrogateState};
 /// Marks a request that an owner forwarded to its partition.
 pub const HEADER_FORWARDED: &str = "lexecon-forwarded";
 
+/// Longest value of the header of a sealed record that is kept, in bytes: more than any form of ours has.
+const SEALED_VALUE_MAX: usize = 16;
+
 /// A record, understood.
 pub(super) struct Understood {
     pub(super) command: Command,
@@ -53,31 +56,35 @@ impl Owner {
         kv: &dyn Kv,
         topic: Topic,
         record: &Record,
-        crashes: u32,
+        deaths: u32,
         now_us: i64,
     ) -> Result<Understood, Error> {
-        match topic {
-            Topic::Requests => self.request(kv, record, crashes, now_us),
-            Topic::Policies => Ok(plain(self.policy_command(kv, &record.value)?)),
-            _ => Ok(plain(command(&record.value))),
+        let deadly = deaths >= self.ctx.limits.crashes_max && deaths > 0;
+        let why = deadly.then(|| format!("the process ended {deaths} times while it computed this record"));
+        match (topic, why) {
+            (Topic::Requests, why) => self.request(kv, record, why, now_us),
+            // Commands are refused by an event alone: whoever wrote one has it.
+            (_, Some(detail)) => Ok(plain(Command::Unreadable { detail })),
+            (Topic::Policies, None) => Ok(plain(self.policy_command(kv, &record.value)?)),
+            (_, None) => Ok(plain(command(&record.value))),
         }
     }
 
-    fn request(&mut self, kv: &dyn Kv, record: &Record, crashes: u32, now_us: i64) -> Result<Understood, Error> {
+    fn request(
+        &mut self,
+        kv: &dyn Kv,
+        record: &Record,
+        deadly: Option<String>,
+        now_us: i64,
+    ) -> Result<Understood, Error> {
         let raw = match queue::open_request(&self.ctx.secrets, self.partition, record) {
             Ok(raw) => raw,
             Err(why) => {
-                return self.refuse(
-                    record,
-                    &record.value,
-                    ReasonCode::Undecodable,
-                    format!("queue seal: {why}"),
-                    now_us,
-                );
+                let detail = queue::detail(&why);
+                return self.refuse(record, &record.value, ReasonCode::Undecodable, detail, now_us);
             }
         };
-        if crashes >= self.ctx.limits.crashes_max {
-            let detail = format!("the process ended {crashes} times while it computed this record");
+        if let Some(detail) = deadly {
             return self.refuse(record, &raw, ReasonCode::Quarantined, detail, now_us);
         }
         if raw.len() > REQUEST_BYTES_MAX {
@@ -116,7 +123,7 @@ impl Owner {
             offset: record.position.0,
             reason_code: reason.as_str().to_owned(),
             detail: detail.clone(),
-            headers: Vec::new(),
+            headers: kept_headers(record, raw),
             key: Some(record.key.clone()),
             // What a broker's record cannot hold is kept as its size and place only.
             value: (raw.len() <= dead_letter::VALUE_BYTES_MAX).then(|| raw.to_vec()),
@@ -202,6 +209,13 @@ fn marked(mark: wire::Mark) -> DeadLetterMark {
         wire::Mark::Retried => DeadLetterMark::Retried,
         wire::Mark::Discarded => DeadLetterMark::Discarded,
     }
+}
+
+/// The headers that a letter keeps: of a value that is still sealed, that it is. A value that says so and is too long
+/// to be one of ours is cut; it opens as little then.
+fn kept_headers(record: &Record, raw: &[u8]) -> Vec<(String, Option<Vec<u8>>)> {
+    let sealed = record.headers.iter().filter(|(name, _)| name == queue::SEALED_HEADER && raw == record.value);
+    sealed.map(|(name, value)| (name.clone(), Some(value.iter().take(SEALED_VALUE_MAX).copied().collect()))).collect()
 }
 
 /// How a request is recognised.

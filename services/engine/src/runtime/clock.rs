@@ -26,9 +26,11 @@ impl Clock {
 
     /// Reads it.
     pub fn read(&self) -> Reading {
-        let wall_us = wall_us();
-        let elapsed = Micros::try_from(self.started.elapsed().as_micros()).unwrap_or(Micros::MAX);
-        let expected = self.wall_us.saturating_add(elapsed);
+        self.judge(wall_us(), Micros::try_from(self.started.elapsed().as_micros()).unwrap_or(Micros::MAX))
+    }
+
+    fn judge(&self, wall_us: Micros, elapsed_us: Micros) -> Reading {
+        let expected = self.wall_us.saturating_add(elapsed_us);
         Reading { wall_us, trusted: wall_us.abs_diff(expected) <= self.max_step_us.unsigned_abs() }
     }
 }
@@ -40,4 +42,25 @@ pub fn wall_us() -> Micros {
         .ok()
         .and_then(|since| Micros::try_from(since.as_micros()).ok())
         .unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_beyond_the_limit_is_not_trusted_until_it_is_taken_back() {
+        const MAX_US: Micros = 30_000_000;
+        let clock = Clock::start(MAX_US);
+        let began = clock.wall_us;
+        for (step_us, trusted) in
+            [(0, true), (MAX_US, true), (-MAX_US, true), (MAX_US + 1, false), (-MAX_US - 1, false), (1, true)]
+        {
+            for elapsed_us in [0, 1, 86_400_000_000] {
+                let reading = clock.judge(began + elapsed_us + step_us, elapsed_us);
+                assert_eq!(reading, Reading { wall_us: began + elapsed_us + step_us, trusted }, "{step_us}");
+            }
+        }
+        assert!(clock.read().trusted, "a clock that nobody touches");
+    }
 }

@@ -37,7 +37,9 @@ pub(super) enum ToLog {
         at: Position,
         frame: Vec<u8>,
     },
+    /// Whoever asks for it by name is told.
     Remove {
+        asked_by: Option<(u32, Tag)>,
         topic: Topic,
         partition: u32,
         positions: Removal,
@@ -49,7 +51,7 @@ enum Waiting {
     Submit { record: NewRecord, done: Option<Sender<Done>> },
     Stage { partition: u32, tag: Tag, forwarded: Vec<(usize, NewRecord)> },
     Append { partition: u32, tag: Tag, since: Instant },
-    Remove,
+    Remove { asked_by: Option<(u32, Tag)> },
 }
 
 pub(super) struct LogThread {
@@ -113,8 +115,8 @@ impl LogThread {
                 metrics::histogram!(names::FRAME_BYTES).record(bytes(frame.len()));
                 (self.log.append(partition, at, frame), Waiting::Append { partition, tag, since: Instant::now() })
             }
-            ToLog::Remove { topic, partition, positions } => {
-                (self.log.remove(topic, partition, positions), Waiting::Remove)
+            ToLog::Remove { asked_by, topic, partition, positions } => {
+                (self.log.remove(topic, partition, positions), Waiting::Remove { asked_by })
             }
             ToLog::Stop => return true,
         };
@@ -158,9 +160,13 @@ impl LogThread {
                     }
                     self.send(partition, Input::Completed { tag, done });
                 }
-                (Some(Waiting::Remove), Done::Removed) => {}
-                (Some(Waiting::Remove), done) => {
-                    tracing::warn!(?done, "records were not removed; they are removed with a later batch")
+                (Some(Waiting::Remove { asked_by }), done) => {
+                    if done != Done::Removed {
+                        tracing::warn!(?done, "records were not removed; they are removed with a later batch");
+                    }
+                    if let Some((partition, tag)) = asked_by {
+                        self.send(partition, Input::Completed { tag, done });
+                    }
                 }
                 (None, Done::Assigned(partitions)) => self.send_all(&partitions, || Input::Assigned),
                 (None, Done::Revoked(partitions) | Done::Lost(partitions)) => {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use domain::command::Identity;
@@ -16,7 +16,7 @@ use crate::kv::Kv;
 use crate::metrics as names;
 use crate::owner::{Action, Answer, AnsweredBy, Input, Owner, Status, Stimulus};
 
-/// How often time passes for an idle owner.
+/// How often time passes for an owner, whatever its neighbours do.
 const TICK: Duration = Duration::from_millis(20);
 
 /// Inputs merged before owners run, so that a burst becomes one batch.
@@ -43,19 +43,22 @@ pub(super) struct Worker {
 impl Worker {
     /// Runs until told to stop.
     pub(super) fn run(mut self) {
+        let mut ticked = Instant::now();
         loop {
             let mut inputs: VecDeque<(u32, Input)> = VecDeque::new();
-            let mut stop = match self.inbox.recv_timeout(TICK) {
+            let mut stop = match self.inbox.recv_timeout(TICK.saturating_sub(ticked.elapsed())) {
                 Ok(message) => merge(&mut inputs, message),
-                Err(RecvTimeoutError::Timeout) => {
-                    let again = self.statuses.idle();
-                    inputs.extend(self.owners.keys().map(|partition| {
-                        (*partition, if again.contains(partition) { Input::Assigned } else { Input::Tick })
-                    }));
-                    false
-                }
+                Err(RecvTimeoutError::Timeout) => false,
                 Err(RecvTimeoutError::Disconnected) => true,
             };
+            // By the clock and not by silence: a partition that waits must not wait for another that is busy.
+            if ticked.elapsed() >= TICK {
+                ticked = Instant::now();
+                let again = self.statuses.idle();
+                inputs.extend(self.owners.keys().map(|partition| {
+                    (*partition, if again.contains(partition) { Input::Assigned } else { Input::Tick })
+                }));
+            }
             for _ in 0..MERGE_MAX {
                 match self.inbox.try_recv() {
                     Ok(message) => stop |= merge(&mut inputs, message),
@@ -105,12 +108,10 @@ impl Worker {
             Action::Proceed => return Some(Input::Proceed),
             Action::Read { topic, partition: of, from } => return Some(self.read(topic, of, from)),
             Action::Stage { tag, records } => self.send(ToLog::Stage { partition, tag, records }),
-            Action::Append { tag, at, frame, events } => {
-                metrics::histogram!(names::BATCH_EVENTS).record(f64::from(u32::try_from(events).unwrap_or(u32::MAX)));
-                self.send(ToLog::Append { partition, tag, at, frame });
-            }
-            Action::Remove { topic, partition: of, positions } => {
-                self.send(ToLog::Remove { topic, partition: of, positions })
+            Action::Append { tag, at, frame } => self.send(ToLog::Append { partition, tag, at, frame }),
+            Action::Remove { tag, topic, partition: of, positions } => {
+                let asked_by = tag.map(|tag| (partition, tag));
+                self.send(ToLog::Remove { asked_by, topic, partition: of, positions });
             }
             Action::Answer(answer) => self.waiters.tell([told(answer)]),
             Action::Advanced { .. } => (self.advanced)(partition),
@@ -137,7 +138,7 @@ impl Worker {
         });
         result.unwrap_or_else(|error| Input::ReadFailed {
             topic,
-            transient: matches!(error, eventlog::Error::Unavailable { .. }),
+            transient: error.is_transient(),
             detail: error.to_string(),
         })
     }

@@ -107,6 +107,7 @@ impl Driver {
                         .map_err(|positions| format!("one record was answered with {} positions", positions.len()));
                 }
                 Done::Unknown => {}
+                Done::Failed(error) if error.is_transient() => {}
                 other => {
                     return Err(format!("a write to {} was answered {other:?}", record.topic));
                 }
@@ -130,6 +131,7 @@ impl Driver {
             match self.wait(ticket)? {
                 Done::Removed => return Ok(()),
                 Done::Unknown => {}
+                Done::Failed(error) if error.is_transient() => {}
                 other => return Err(format!("a removal from {topic} was answered {other:?}")),
             }
         }

@@ -44,6 +44,7 @@ fn staged(driver: &mut Driver, partition: u32) -> Result<Vec<Position>, Finding>
         match driver.wait(ticket)? {
             Done::Staged { positions } => return Ok(positions),
             Done::Unknown => {}
+            Done::Failed(error) if error.is_transient() => {}
             other => return Err(format!("staging was answered {other:?}")),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Memory, Shared};
+use super::{Memory, Shared, WriteFate};
 use crate::{
     Completion, Done, Error, EventLog, LogReader, NewRecord, Position, Removal, Ticket, Topic, Waker,
     queue::{Kind, Queue, Round},
@@ -135,8 +135,18 @@ impl Shared {
             done.push(Completion { ticket: write.ticket, done: answer });
         }
         for remove in removes {
-            let removed = self.state.remove(remove.topic, remove.partition, &remove.positions);
-            let answer = removed.map_or_else(Done::Failed, |()| Done::Removed);
+            let fate = self.plan.removal();
+            let answer = match fate {
+                WriteFate::Lost => Done::Unknown,
+                WriteFate::Refused => Done::Failed(Error::Unavailable { reason: "so it was planned".into() }),
+                WriteFate::Plain | WriteFate::Unknown => {
+                    match self.state.remove(remove.topic, remove.partition, &remove.positions) {
+                        Ok(()) if fate == WriteFate::Plain => Done::Removed,
+                        Ok(()) => Done::Unknown,
+                        Err(error) => Done::Failed(error),
+                    }
+                }
+            };
             done.push(Completion { ticket: remove.ticket, done: answer });
         }
         for append in appends {

@@ -32,7 +32,7 @@ pub enum Fate {
     Conflict,
 }
 
-/// What becomes of an ordinary write.
+/// What becomes of an ordinary write, or of a removal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum WriteFate {
     /// Stored and said so.
@@ -42,6 +42,8 @@ pub enum WriteFate {
     Lost,
     /// Stored; `Unknown`.
     Unknown,
+    /// Never stored, and said so: `Failed` with an error that passes.
+    Refused,
 }
 
 /// How often each fate is drawn, in parts of a thousand; what is left is plain. Together at most 1,000 for frames, and
@@ -64,6 +66,10 @@ pub struct Chances {
     pub write_lost: u16,
     /// [`WriteFate::Unknown`].
     pub write_unknown: u16,
+    /// [`WriteFate::Refused`].
+    pub write_refused: u16,
+    /// [`WriteFate::Lost`], of a removal.
+    pub remove_lost: u16,
     /// That a frame on its way arrives at a poll, whether or not it was overtaken.
     pub settle: u16,
 }
@@ -79,6 +85,8 @@ impl Chances {
         conflict: 60,
         write_lost: 60,
         write_unknown: 60,
+        write_refused: 60,
+        remove_lost: 200,
         settle: 200,
     };
 }
@@ -88,6 +96,7 @@ impl Chances {
 pub struct Plan {
     frames: VecDeque<Fate>,
     writes: VecDeque<WriteFate>,
+    removals: VecDeque<WriteFate>,
     chances: Chances,
     draws: Draws,
 }
@@ -114,6 +123,13 @@ impl Plan {
     #[must_use]
     pub fn writes(mut self, fates: impl IntoIterator<Item = WriteFate>) -> Self {
         self.writes.extend(fates);
+        self
+    }
+
+    /// These fates for the next removals, then what the plan did before.
+    #[must_use]
+    pub fn removals(mut self, fates: impl IntoIterator<Item = WriteFate>) -> Self {
+        self.removals.extend(fates);
         self
     }
 
@@ -147,10 +163,25 @@ impl Plan {
             return fate;
         }
         let drawn = self.draws.below(1_000);
-        match drawn.checked_sub(self.chances.write_lost) {
+        let Chances { write_lost, write_unknown, write_refused, .. } = self.chances;
+        match drawn.checked_sub(write_lost) {
             None => WriteFate::Lost,
-            Some(rest) if rest < self.chances.write_unknown => WriteFate::Unknown,
+            Some(rest) if rest < write_unknown => WriteFate::Unknown,
+            Some(rest) if rest - write_unknown < write_refused => WriteFate::Refused,
             Some(_) => WriteFate::Plain,
+        }
+    }
+
+    /// The next removal's fate.
+    pub fn removal(&mut self) -> WriteFate {
+        if let Some(fate) = self.removals.pop_front() {
+            return fate;
+        }
+        // Nothing is drawn where nothing can come of it, so that plans without this chance stay as they were.
+        if self.chances.remove_lost > 0 && self.draws.below(1_000) < self.chances.remove_lost {
+            WriteFate::Lost
+        } else {
+            WriteFate::Plain
         }
     }
 

@@ -58,13 +58,15 @@ impl LogState {
     /// Writes ordinary records, not yet durable. Returns the answer's positions, none if the answer is `Unknown`.
     ///
     /// # Errors
-    /// [`Error::UnknownPartition`]; nothing is written then.
+    /// [`Error::UnknownPartition`], or [`Error::Unavailable`] where it is refused; nothing is written then.
     pub fn write(&mut self, records: Vec<NewRecord>, fate: WriteFate) -> Result<Option<Vec<Position>>, Error> {
         for record in &records {
             queue::check_partition(record.topic, record.partition, self.partitions)?;
         }
-        if fate == WriteFate::Lost {
-            return Ok(None);
+        match fate {
+            WriteFate::Lost => return Ok(None),
+            WriteFate::Refused => return Err(Error::Unavailable { reason: "so it was planned".into() }),
+            WriteFate::Plain | WriteFate::Unknown => {}
         }
         let mut positions = Vec::with_capacity(records.len());
         for record in records {

@@ -72,6 +72,7 @@ fn a_crash_takes_what_no_frame_made_durable() {
     assert_eq!(Ok(Some(vec![Position(0)])), state.write(key("k0"), WriteFate::Plain));
     assert_eq!(Ok(None), state.write(key("lost"), WriteFate::Lost));
     assert_eq!(Ok(None), state.write(key("k1"), WriteFate::Unknown));
+    assert!(state.write(key("refused"), WriteFate::Refused).unwrap_err().is_transient());
     state.write(request("r0"), WriteFate::Plain).unwrap();
     state.append(0, Position::ZERO, b"f".to_vec(), Fate::Plain);
     let durable = state.clone();
@@ -116,12 +117,13 @@ fn a_seed_gives_one_history_and_every_fate() {
             Done::Conflict => "conflict",
             Done::Unknown => "unknown",
             Done::Assigned(_) => "assigned",
+            Done::Failed(error) if error.is_transient() => "refused",
             other => panic!("{other:?}"),
         };
         *kinds.entry(kind).or_default() += 1;
     }
-    assert!(kinds.len() == 5 && kinds["assigned"] == 2, "{kinds:?}");
-    assert!(["committed", "conflict", "unknown"].iter().all(|kind| kinds[kind] > 20), "{kinds:?}");
+    assert!(kinds.len() == 6 && kinds["assigned"] == 2, "{kinds:?}");
+    assert!(["committed", "conflict", "unknown", "refused"].iter().all(|kind| kinds[kind] > 20), "{kinds:?}");
 }
 
 #[test]
