@@ -4,13 +4,15 @@
 //! to a caller before its event is durable; data and keys are backed up as a pair, keys last, so that every key a copied
 //! event needs is in the copy.
 
+mod health;
 mod submit;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use domain::command::Identity;
 use domain::ids::{CommandId, Micros, Tenant};
 use domain::request::Request;
 use domain::routing::RoutingKey;
@@ -29,8 +31,9 @@ use crate::kv::rocks::RocksKv;
 use crate::owner::{Bundles, Context, Owner};
 use crate::reader::Reader;
 use crate::runtime::clock::Clock;
-use crate::runtime::waiters::{Listener, Told};
-use crate::runtime::{self, Parts, Runtime};
+use crate::runtime::submission::{Place, Places, Receipt};
+use crate::runtime::waiters::{Listener, Told, Waiters};
+use crate::runtime::{self, Confirmer, Parts, Runtime};
 use crate::settings::Settings;
 use crate::store::{StateKey, StateRecord, Store};
 use crate::view::DecisionView;
@@ -109,9 +112,23 @@ pub enum SubmitError {
         /// The limit.
         limit: usize,
     },
+    /// It was handed over, and nobody knows whether it was written.
+    #[error("{0}; it may have been written")]
+    Unknown(String),
     /// It cannot be encoded, sealed or looked up.
     #[error("{0}")]
     Failed(String),
+}
+
+impl From<runtime::Error> for SubmitError {
+    fn from(error: runtime::Error) -> SubmitError {
+        match error {
+            runtime::Error::Unknown | runtime::Error::Slow => SubmitError::Unknown(error.to_string()),
+            runtime::Error::Thread(_) | runtime::Error::Stopping | runtime::Error::Refused(_) => {
+                SubmitError::NotReady(error.to_string())
+            }
+        }
+    }
 }
 
 /// What a start found and did.
@@ -166,7 +183,9 @@ pub struct Component {
 /// What was asked and is not answered yet.
 pub struct Pending {
     listener: Listener,
-    _place: Place,
+    confirmation: Confirmation,
+    /// The place of this caller, whoever sent the request.
+    _own: Arc<Receipt>,
     partition: u32,
     reader: Reader,
 }
@@ -176,7 +195,12 @@ pub struct Pending {
 pub enum Answered {
     /// Its event.
     Event(Arc<DecisionView>),
-    /// The process stops, or the event could not be read; ask by id later.
+    /// The log did not take it: nothing was written and nothing will be.
+    NotTaken {
+        /// Why.
+        reason: Arc<str>,
+    },
+    /// The log failed, the process stops, or the event could not be read; ask by id later.
     Unknown,
 }
 
@@ -189,17 +213,35 @@ impl Pending {
                 Ok(Some(view)) => Answered::Event(Arc::new(view)),
                 _ => Answered::Unknown,
             },
-            None => Answered::Unknown,
+            Some(Told::NotTaken { reason }) => Answered::NotTaken { reason },
+            Some(Told::Unknown) | None => Answered::Unknown,
         }
+    }
+
+    /// For who stops waiting for the event and wants to know whether the request is in the log at least.
+    pub fn confirmation(&self) -> Confirmation {
+        self.confirmation.clone()
     }
 }
 
-/// One of the places for requests in flight.
-struct Place(Arc<AtomicUsize>);
+/// Says whether a request that is not answered yet is in the log for good.
+#[derive(Clone)]
+pub struct Confirmation {
+    confirmer: Confirmer,
+    receipt: Arc<Receipt>,
+    identity: Identity,
+    waiters: Waiters,
+}
 
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+impl Confirmation {
+    /// True once it is durable, so that it will be decided. False when nobody knows; then everybody who waits for it is
+    /// told so, and a repeat submits again.
+    pub async fn is_durable(self) -> bool {
+        let durable = self.confirmer.is_durable(self.receipt).await;
+        if !durable {
+            self.waiters.tell([(self.identity, Told::Unknown)]);
+        }
+        durable
     }
 }
 
@@ -220,7 +262,8 @@ pub struct System {
     runtime: Runtime,
     followers: Followers,
     reader: Reader,
-    inflight: Arc<AtomicUsize>,
+    places: Places,
+    looked: health::Looked,
     draining: AtomicBool,
     backup: Backup,
 }
@@ -236,6 +279,19 @@ impl System {
         sample: Option<&BundleSource>,
         tenants: &[Tenant],
     ) -> Result<(System, Started), StartError> {
+        System::start_over(settings, sample, tenants, |log| Box::new(log))
+    }
+
+    /// As [`System::start`], with something between the engine and its log: a log that fails as a test wants it to.
+    ///
+    /// # Errors
+    /// As [`System::start`].
+    pub fn start_over(
+        settings: Settings,
+        sample: Option<&BundleSource>,
+        tenants: &[Tenant],
+        over: impl FnOnce(Embedded) -> Box<dyn EventLog>,
+    ) -> Result<(System, Started), StartError> {
         let fresh = Deployment {
             ledger_id: LedgerId(random()?),
             partitions: settings.partitions,
@@ -247,6 +303,7 @@ impl System {
         let log =
             Embedded::open(eventlog::embedded::Settings { partitions: deployment.partitions, ..settings.log.clone() })?;
         let backup = log.backup();
+        let log = over(log);
         let log_reader = log.reader();
         let empty = is_empty(log_reader.as_ref(), deployment.partitions)?;
         let (secrets, key_notices) =
@@ -270,7 +327,7 @@ impl System {
         }
         let wake = followers.waker();
         let runtime = Runtime::start(Parts {
-            log: Box::new(log),
+            log,
             kv: kv.clone() as Arc<dyn Kv>,
             owners,
             clock: Clock::start(settings.clock_max_step_us),
@@ -284,6 +341,8 @@ impl System {
             partitions: deployment.partitions,
         };
         let system = System {
+            places: Places::new(settings.inflight_max),
+            looked: health::Looked::new(),
             settings,
             data,
             secrets,
@@ -291,7 +350,6 @@ impl System {
             runtime,
             followers,
             reader,
-            inflight: Arc::default(),
             draining: AtomicBool::new(false),
             backup,
         };
@@ -365,13 +423,10 @@ impl System {
     /// The log does not take it.
     pub fn command(&self, partition: u32, command: &wire::CommandRecord) -> Result<(), StartError> {
         let value = command.encode()?;
-        self.runtime.submit_and_wait(NewRecord {
-            topic: Topic::Commands,
-            partition,
-            key: Vec::new(),
-            headers: Vec::new(),
-            value,
-        })?;
+        self.runtime.submit_and_wait(
+            NewRecord { topic: Topic::Commands, partition, key: Vec::new(), headers: Vec::new(), value },
+            None,
+        )?;
         Ok(())
     }
 
@@ -403,13 +458,10 @@ impl System {
 
     fn policy(&self, record: &wire::PolicyRecord) -> Result<(), StartError> {
         let value = record.encode()?;
-        self.runtime.submit_and_wait(NewRecord {
-            topic: Topic::Policies,
-            partition: 0,
-            key: Vec::new(),
-            headers: Vec::new(),
-            value,
-        })?;
+        self.runtime.submit_and_wait(
+            NewRecord { topic: Topic::Policies, partition: 0, key: Vec::new(), headers: Vec::new(), value },
+            None,
+        )?;
         Ok(())
     }
 
@@ -436,22 +488,22 @@ impl System {
     }
 
     fn place(&self) -> Result<Place, SubmitError> {
-        let limit = self.settings.inflight_max;
-        let before = self.inflight.fetch_add(1, Ordering::Relaxed);
-        let place = Place(self.inflight.clone());
-        if before >= limit { Err(SubmitError::Busy { limit }) } else { Ok(place) }
+        self.places.take().ok_or(SubmitError::Busy { limit: self.places.max() })
     }
 
-    /// Takes framed bytes as a broker would bring them, whatever they are, into one partition.
+    /// Takes framed bytes as a broker would bring them, whatever they are, into one partition. Returns when they are
+    /// durable there.
     ///
     /// # Errors
     /// [`SubmitError`].
     pub fn submit_raw(&self, partition: u32, framed: &[u8]) -> Result<(u32, Position), SubmitError> {
+        self.must_be_ready()?;
+        let place = self.place()?;
         let partition = partition % self.data.deployment().partitions.max(1);
         let nonce = random().map_err(|error| SubmitError::Failed(error.to_string()))?;
         let record = queue::seal_request(&self.secrets, partition, framed, nonce)
             .map_err(|error| SubmitError::Failed(error.to_string()))?;
-        self.runtime.submit_and_wait(record).map_err(|error| SubmitError::NotReady(error.to_string()))
+        Ok(self.runtime.submit_and_wait(record, Some(place))?)
     }
 
     /// Reads what was decided.
@@ -486,63 +538,7 @@ impl System {
 
     /// Requests in flight and operations that wait for the log.
     pub fn queued(&self) -> (usize, usize) {
-        (self.inflight.load(Ordering::Relaxed), self.runtime.queued())
-    }
-
-    /// Whether a request that is sent now is decided durably.
-    pub fn readiness(&self) -> Readiness {
-        let mut reasons = self.runtime.statuses.not_running();
-        if self.draining.load(Ordering::Relaxed) {
-            reasons.push("the process is stopping".to_owned());
-        }
-        if let eventlog::Health::Broken { error, .. } = self.runtime.reader.health() {
-            reasons.push(format!("log: {error}"));
-        }
-        for partition in 0..self.data.deployment().partitions {
-            if !matches!(self.reader.active_policy(partition), Ok(Some(_))) {
-                reasons.push(format!("partition {partition}: no policy bundle in force; publish and activate one"));
-            }
-        }
-        reasons.extend(self.followers.faults(self.settings.lag_events_max));
-        if reasons.is_empty() { Readiness::Ready } else { Readiness::NotReady { reasons } }
-    }
-
-    /// Every component with its latency.
-    pub fn components(&self) -> Vec<Component> {
-        let timed = |name, work: &dyn Fn() -> (ComponentState, String)| {
-            let since = Instant::now();
-            let (state, detail) = work();
-            Component { name, state, latency: since.elapsed(), detail }
-        };
-        vec![
-            timed("log", &|| match self.runtime.reader.health() {
-                eventlog::Health::Working => (ComponentState::Up, "embedded".to_owned()),
-                eventlog::Health::Broken { error, attempts } => {
-                    (ComponentState::Down, format!("{error} ({attempts} attempts to reopen)"))
-                }
-            }),
-            timed("owners", &|| {
-                let missing = self.runtime.statuses.not_running();
-                if missing.is_empty() {
-                    (ComponentState::Up, format!("{} partitions running", self.data.deployment().partitions))
-                } else {
-                    (ComponentState::Down, missing.join("; "))
-                }
-            }),
-            timed("state", &|| match self.reader.active_policy(0) {
-                Ok(Some(_)) => (ComponentState::Up, "readable".to_owned()),
-                Ok(None) => (ComponentState::Degraded, "no policy bundle in force".to_owned()),
-                Err(error) => (ComponentState::Down, error.to_string()),
-            }),
-            timed("followers", &|| {
-                let faults = self.followers.faults(self.settings.lag_events_max);
-                if faults.is_empty() {
-                    (ComponentState::Up, "following".to_owned())
-                } else {
-                    (ComponentState::Degraded, faults.join("; "))
-                }
-            }),
-        ]
+        (self.places.taken(), self.runtime.queued())
     }
 
     /// Copies log and keys into `dir`, as a pair, while running. State is a fold of the log and is not copied.
@@ -562,12 +558,12 @@ impl System {
     pub fn drain(mut self, deadline: Duration) -> usize {
         self.draining.store(true, Ordering::Relaxed);
         let until = Instant::now() + deadline;
-        while self.inflight.load(Ordering::Relaxed) > 0 && Instant::now() < until {
+        while self.places.taken() > 0 && Instant::now() < until {
             std::thread::park_timeout(Duration::from_millis(5));
         }
         self.runtime.stop();
         self.followers.stop();
-        self.inflight.load(Ordering::Relaxed)
+        self.places.taken()
     }
 
     /// State and read models, for tests that compare them.

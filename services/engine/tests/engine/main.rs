@@ -8,4 +8,5 @@
     missing_docs
 )]
 
+mod log_faults;
 mod system;

@@ -13,7 +13,7 @@ use engine::system::{Answered, Readiness, StartError, SubmitError, Submitted, Sy
 use engine::view::{DecisionView, Kind};
 use policy::{BundleSource, Outcome, ReasonCode};
 
-fn bundle() -> BundleSource {
+pub fn bundle() -> BundleSource {
     let files = [
         (
             "manifest.toml",
@@ -37,7 +37,7 @@ fn bundle() -> BundleSource {
 /// The same for every request, so that a repeat has the same body.
 static OCCURRED: OnceLock<i64> = OnceLock::new();
 
-fn request(id: &str, actor: &str, action: &str, subject: bool) -> Request {
+pub fn request(id: &str, actor: &str, action: &str, subject: bool) -> Request {
     let person = Subject {
         id_type: IdType::Email,
         id: SubjectId::new("ada@example.org").unwrap(),
@@ -78,7 +78,7 @@ fn decide(runtime: &tokio::runtime::Runtime, system: &System, request: &Request)
         Submitted::Repeat(view) => view,
         Submitted::Pending(pending) => match runtime.block_on(pending.answer()) {
             Answered::Event(view) => view,
-            Answered::Unknown => panic!("no answer"),
+            other => panic!("no answer: {other:?}"),
         },
     }
 }
