@@ -393,7 +393,7 @@ impl Owner {
     pub fn step(&mut self, kv: &dyn Kv, stimulus: Stimulus) -> Vec<Action> {
         let mut out = Vec::new();
         if let Err(error) = self.dispatch(kv, stimulus, &mut out) {
-            self.stop(format!("{error}; stop the process, run `lexecon rebuild`, and start again"), &mut out);
+            self.stop(format!("{error}; stop the process, run `lexecon rebuild --replace`, and start again"), &mut out);
         }
         out
     }

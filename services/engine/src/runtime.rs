@@ -14,7 +14,7 @@ mod worker;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use eventlog::{Done, EventLog, LogReader, NewRecord, ReadLimit};
@@ -157,7 +157,7 @@ impl Runtime {
             if let ToLog::Submit(requests) = refused.0 {
                 // Others may have joined what was about to be sent.
                 let reason: Arc<str> = Error::Stopping.to_string().into();
-                let told = |one: Submission| (one.identity, Told::NotTaken { reason: reason.clone() });
+                let told = |one: Submission| (*one.receipt.identity(), Told::NotTaken { reason: reason.clone() });
                 self.waiters.tell(requests.into_iter().map(told));
             }
             Error::Stopping
@@ -187,18 +187,6 @@ impl Runtime {
     /// How many operations wait for the log thread.
     pub fn queued(&self) -> usize {
         self.to_log.len()
-    }
-
-    /// Waits until every partition is owned. Returns what is missing when the time is up.
-    pub fn wait_until_running(&self, timeout: Duration) -> Vec<String> {
-        let deadline = Instant::now() + timeout;
-        loop {
-            let missing = self.statuses.not_running();
-            if missing.is_empty() || Instant::now() >= deadline {
-                return missing;
-            }
-            std::thread::park_timeout(Duration::from_millis(2));
-        }
     }
 
     /// Stops the workers, then the log thread, which makes durable what has completed.

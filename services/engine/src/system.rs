@@ -7,12 +7,12 @@
 mod health;
 mod submit;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use domain::command::Identity;
+use domain::decide::Terms;
 use domain::ids::{CommandId, Micros, Tenant};
 use domain::request::Request;
 use domain::routing::RoutingKey;
@@ -62,6 +62,17 @@ pub enum StartError {
     /// Read models.
     #[error("read models: {0}")]
     Follow(#[from] crate::follow::Error),
+    /// The head anchor does not go with the log.
+    #[error("log: {error}; the command is `lexecon ledger anchor rebuild --data {}`", data.display())]
+    Anchor {
+        /// What is wrong.
+        error: eventlog::Error,
+        /// The data directory.
+        data: PathBuf,
+    },
+    /// It was told to stop before it was running.
+    #[error("stopped before it was running")]
+    Stopped,
     /// A thread.
     #[error(transparent)]
     Runtime(#[from] runtime::Error),
@@ -142,6 +153,18 @@ pub struct Started {
     pub ledger_id: LedgerId,
     /// Number of partitions.
     pub partitions: u32,
+}
+
+/// What is put between an engine and its log: one that fails as a test wants it to.
+pub type Over<'a> = Box<dyn FnOnce(Embedded) -> Box<dyn EventLog> + 'a>;
+
+/// How a system is started.
+#[derive(Default)]
+pub struct Start<'a> {
+    /// What stands between the engine and its log.
+    pub over: Option<Over<'a>>,
+    /// Set by whoever wants the start to end early. Opening a store cannot be interrupted; waiting can.
+    pub stop: Arc<AtomicBool>,
 }
 
 /// Whether a request that is sent now is decided durably.
@@ -229,17 +252,17 @@ impl Pending {
 pub struct Confirmation {
     confirmer: Confirmer,
     receipt: Arc<Receipt>,
-    identity: Identity,
     waiters: Waiters,
 }
 
 impl Confirmation {
     /// True once it is durable, so that it will be decided. False when nobody knows; then everybody who waits for it is
     /// told so, and a repeat submits again.
-    pub async fn is_durable(self) -> bool {
+    pub async fn confirmed(self) -> bool {
+        let identity = *self.receipt.identity();
         let durable = self.confirmer.is_durable(self.receipt).await;
         if !durable {
-            self.waiters.tell([(self.identity, Told::Unknown)]);
+            self.waiters.tell([(identity, Told::Unknown)]);
         }
         durable
     }
@@ -279,18 +302,18 @@ impl System {
         sample: Option<&BundleSource>,
         tenants: &[Tenant],
     ) -> Result<(System, Started), StartError> {
-        System::start_over(settings, sample, tenants, |log| Box::new(log))
+        System::start_as(settings, sample, tenants, Start::default())
     }
 
-    /// As [`System::start`], with something between the engine and its log: a log that fails as a test wants it to.
+    /// As [`System::start`], in a given way.
     ///
     /// # Errors
     /// As [`System::start`].
-    pub fn start_over(
+    pub fn start_as(
         settings: Settings,
         sample: Option<&BundleSource>,
         tenants: &[Tenant],
-        over: impl FnOnce(Embedded) -> Box<dyn EventLog>,
+        how: Start<'_>,
     ) -> Result<(System, Started), StartError> {
         let fresh = Deployment {
             ledger_id: LedgerId(random()?),
@@ -298,12 +321,15 @@ impl System {
             routing: settings.routing,
             chain_epoch: 0,
         };
-        let data = DataDir::open_or_create(&settings.data, &fresh)?;
+        let mut data = DataDir::open_or_create(&settings.data, &fresh, settings.terms)?;
         let deployment = data.deployment().clone();
-        let log =
-            Embedded::open(eventlog::embedded::Settings { partitions: deployment.partitions, ..settings.log.clone() })?;
+        let on_log = eventlog::embedded::Settings { partitions: deployment.partitions, ..settings.log.clone() };
+        let log = Embedded::open(on_log).map_err(|error| log_error(error, &settings.data))?;
         let backup = log.backup();
-        let log = over(log);
+        let log: Box<dyn EventLog> = match how.over {
+            Some(over) => over(log),
+            None => Box::new(log),
+        };
         let log_reader = log.reader();
         let empty = is_empty(log_reader.as_ref(), deployment.partitions)?;
         let (secrets, key_notices) =
@@ -334,9 +360,11 @@ impl System {
             workers: worker_count(&settings),
             advanced: Arc::new(move |partition| wake.wake(partition)),
         })?;
+        let mut notices: Vec<String> = key_notices.iter().map(ToString::to_string).collect();
+        notices.extend(data.decide_under(settings.terms)?.map(|earlier| changed_terms(&earlier, &settings.terms)));
         let started = Started {
             first_start: data.is_first_start(),
-            notices: key_notices.iter().map(ToString::to_string).collect(),
+            notices,
             ledger_id: deployment.ledger_id,
             partitions: deployment.partitions,
         };
@@ -353,17 +381,25 @@ impl System {
             draining: AtomicBool::new(false),
             backup,
         };
-        system.run_in(sample, tenants)?;
+        system.run_in(sample, tenants, &how.stop)?;
         Ok((system, started))
     }
 
     /// Waits for the partitions, then makes sure that tenants and a bundle are there.
-    fn run_in(&self, sample: Option<&BundleSource>, tenants: &[Tenant]) -> Result<(), StartError> {
+    fn run_in(&self, sample: Option<&BundleSource>, tenants: &[Tenant], stop: &AtomicBool) -> Result<(), StartError> {
         let deadline = Instant::now() + self.settings.start_timeout;
-        let not_running = |missing| StartError::NotRunning { seconds: self.settings.start_timeout.as_secs(), missing };
-        let missing = self.runtime.wait_until_running(self.settings.start_timeout);
-        if !missing.is_empty() {
-            return Err(not_running(missing));
+        let wait = |missing: Vec<String>| {
+            if stop.load(Ordering::Relaxed) {
+                return Err(StartError::Stopped);
+            }
+            if Instant::now() >= deadline {
+                return Err(StartError::NotRunning { seconds: self.settings.start_timeout.as_secs(), missing });
+            }
+            std::thread::park_timeout(Duration::from_millis(2));
+            Ok(())
+        };
+        while !self.runtime.statuses.all_running() {
+            wait(self.runtime.statuses.not_running())?;
         }
         let default = Tenant::new(DEFAULT_TENANT).ok();
         for tenant in default.iter().chain(tenants) {
@@ -379,10 +415,7 @@ impl System {
             if missing.is_empty() {
                 return Ok(());
             }
-            if Instant::now() >= deadline {
-                return Err(not_running(missing));
-            }
-            std::thread::park_timeout(Duration::from_millis(2));
+            wait(missing)?;
         }
     }
 
@@ -544,7 +577,7 @@ impl System {
     /// Copies log and keys into `dir`, as a pair, while running. State is a fold of the log and is not copied.
     ///
     /// # Errors
-    /// The directory exists and is not empty, or cannot be written.
+    /// The directory is not empty, or cannot be written.
     pub fn backup(&self, dir: &Path) -> Result<(), StartError> {
         self.backup.checkpoint(dir)?;
         // Keys last: whatever event the copy of the log holds, its key period was there before it.
@@ -585,6 +618,30 @@ pub(crate) fn random<const N: usize>() -> Result<[u8; N], StartError> {
 /// The system gives no random numbers.
 pub fn command_id() -> Result<CommandId, StartError> {
     random()
+}
+
+/// Names the command where the anchor is at fault: the log cannot know it.
+pub(crate) fn log_error(error: eventlog::Error, data: &Path) -> StartError {
+    match error {
+        eventlog::Error::AnchorMissing { .. } | eventlog::Error::AnchorDamaged { .. } => {
+            StartError::Anchor { error, data: data.to_owned() }
+        }
+        error => StartError::Log(error),
+    }
+}
+
+fn changed_terms(earlier: &Terms, now: &Terms) -> String {
+    let hours = |terms: &Terms| terms.dedup_retention_us / 3_600_000_000;
+    let millis = |terms: &Terms| terms.future_max_us / 1_000;
+    format!(
+        "dedup.retention_hours was {} and clock.future_max_ms was {} at the last start, they are {} and {} now: `lexecon \
+         replay` and `lexecon rebuild` use the new ones for the whole ledger, so what was decided under the old ones may \
+         come out different; `lexecon rebuild --replace` makes state agree with the new ones",
+        hours(earlier),
+        millis(earlier),
+        hours(now),
+        millis(now)
+    )
 }
 
 fn worker_count(settings: &Settings) -> usize {

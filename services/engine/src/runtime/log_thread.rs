@@ -67,7 +67,7 @@ pub(super) enum ToLog {
 }
 
 enum Waiting {
-    Submit { record: NewRecord, identity: Identity, receipt: Arc<Receipt> },
+    Submit { record: NewRecord, receipt: Arc<Receipt> },
     Record { record: NewRecord, _place: Option<Place>, done: Sender<Done> },
     Stage { partition: u32, tag: Tag, forwarded: Vec<(usize, NewRecord)> },
     Append { partition: u32, tag: Tag, since: Instant },
@@ -176,9 +176,9 @@ impl LogThread {
     fn take(&mut self, message: ToLog, waiting: &mut BTreeMap<Ticket, Waiting>) -> bool {
         let (ticket, entry) = match message {
             ToLog::Submit(submissions) => {
-                for Submission { record, identity, receipt } in submissions {
+                for Submission { record, receipt } in submissions {
                     let ticket = self.log.submit(record.clone());
-                    waiting.insert(ticket, Waiting::Submit { record, identity, receipt });
+                    waiting.insert(ticket, Waiting::Submit { record, receipt });
                 }
                 return false;
             }
@@ -245,15 +245,15 @@ impl LogThread {
             std::mem::take(&mut self.held_back).into_iter().map(|(of, record)| (of, vec![record])).collect();
         for Completion { ticket, done } in completions {
             match (waiting.remove(&ticket), done) {
-                (Some(Waiting::Submit { record, identity, receipt }), done) => match done {
+                (Some(Waiting::Submit { record, receipt }), done) => match done {
                     Done::Submitted { partition, position } => {
                         receipt.taken(self.failures);
                         pushed.entry((partition, record.topic)).or_default().push(readable(record, position));
                     }
                     Done::Failed(error) => {
-                        not_taken.push((identity, Told::NotTaken { reason: error.to_string().into() }));
+                        not_taken.push((*receipt.identity(), Told::NotTaken { reason: error.to_string().into() }));
                     }
-                    _ => not_taken.push((identity, Told::Unknown)),
+                    _ => not_taken.push((*receipt.identity(), Told::Unknown)),
                 },
                 (Some(Waiting::Record { record, done: notify, .. }), done) => {
                     if let Done::Submitted { partition, position } = done {

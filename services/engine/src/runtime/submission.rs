@@ -52,13 +52,19 @@ impl Drop for Place {
 pub struct Receipt {
     /// 0 while the log has not taken the record; else one more than the failures of the log before it did.
     taken_after: AtomicU64,
+    identity: Identity,
     _place: Place,
 }
 
 impl Receipt {
     /// Of a record that is not in the log yet.
-    pub fn new(place: Place) -> Arc<Receipt> {
-        Arc::new(Receipt { taken_after: AtomicU64::new(0), _place: place })
+    pub fn new(identity: Identity, place: Place) -> Arc<Receipt> {
+        Arc::new(Receipt { taken_after: AtomicU64::new(0), identity, _place: place })
+    }
+
+    /// Whom it concerns.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
     }
 
     /// The log has taken it, after that many failures. It is durable with the next sync that no failure precedes.
@@ -76,8 +82,6 @@ impl Receipt {
 pub struct Submission {
     /// What is written.
     pub record: NewRecord,
-    /// Whom it concerns.
-    pub identity: Identity,
     /// What is known of it.
     pub receipt: Arc<Receipt>,
 }

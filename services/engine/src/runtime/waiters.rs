@@ -83,7 +83,8 @@ impl Waiters {
 
     /// Registers. Whoever gets no receipt is the first and has to submit, under `own`; others wait for the record that
     /// the receipt stands for.
-    pub fn register(&self, identity: Identity, own: &Arc<Receipt>) -> (Listener, Option<Arc<Receipt>>) {
+    pub fn register(&self, own: &Arc<Receipt>) -> (Listener, Option<Arc<Receipt>>) {
+        let identity = *own.identity();
         let (sender, receiver) = oneshot::channel();
         let mut inner = self.lock();
         let id = inner.next_id;

@@ -54,7 +54,7 @@ impl System {
         let mut sent = Vec::new();
         let mut submitted = Vec::with_capacity(prepared.len());
         for one in prepared {
-            submitted.push(one.and_then(|one| match known.as_mut().map_err(|error| failed(error))?.next() {
+            submitted.push(one.and_then(|one| match known.as_mut().map_err(failed)?.next() {
                 Some(Some(view)) => Ok(Submitted::Repeat(Arc::new(view))),
                 _ => self.wait(one, &mut sent),
             }));
@@ -91,11 +91,11 @@ impl System {
     /// Registers for the answer, and seals the request unless the same one is in flight.
     fn wait(&self, one: Prepared, sent: &mut Vec<Submission>) -> Result<Submitted, SubmitError> {
         let Prepared { place, partition, routing_key, identity, bytes } = one;
-        let own = Receipt::new(place);
-        let (listener, joined) = self.runtime.waiters.register(identity, &own);
+        let own = Receipt::new(identity, place);
+        let (listener, joined) = self.runtime.waiters.register(&own);
         if joined.is_none() {
             match self.seal(partition, &routing_key, &bytes) {
-                Ok(record) => sent.push(Submission { record, identity, receipt: own.clone() }),
+                Ok(record) => sent.push(Submission { record, receipt: own.clone() }),
                 Err(error) => {
                     // Others may have joined by now.
                     let reason = error.to_string().into();
@@ -105,12 +105,8 @@ impl System {
             }
         }
         let receipt = joined.unwrap_or_else(|| own.clone());
-        let confirmation = Confirmation {
-            confirmer: self.runtime.confirmer(),
-            receipt,
-            identity,
-            waiters: self.runtime.waiters.clone(),
-        };
+        let confirmation =
+            Confirmation { confirmer: self.runtime.confirmer(), receipt, waiters: self.runtime.waiters.clone() };
         Ok(Submitted::Pending(Pending { listener, confirmation, _own: own, partition, reader: self.reader.clone() }))
     }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use engine::kv::{Kv, Space, Write};
 use engine::settings::Settings;
-use engine::system::{Answered, Pending, Readiness, SubmitError, Submitted, System};
+use engine::system::{Answered, Over, Pending, Readiness, Start, SubmitError, Submitted, System};
 use eventlog::embedded::Embedded;
 use eventlog::{
     Completion, Done, Error, EventLog, Health, LogReader, NewRecord, Position, Removal, Ticket, Topic, Waker,
@@ -188,10 +188,12 @@ impl World {
         let directory = tempfile::tempdir().unwrap();
         let told = Told::default();
         let settings = Settings { inflight_max: 4, ..Settings::new(directory.path().join("data")) };
-        let over = |inner| -> Box<dyn EventLog> {
-            Box::new(Scripted { inner, told: told.clone(), held: Vec::new(), passed: BTreeMap::new(), issued: 0 })
-        };
-        let (system, _) = System::start_over(settings, Some(&bundle()), &[], over).unwrap();
+        let script = told.clone();
+        let over: Over<'_> = Box::new(move |inner| {
+            Box::new(Scripted { inner, told: script, held: Vec::new(), passed: BTreeMap::new(), issued: 0 })
+        });
+        let how = Start { over: Some(over), ..Start::default() };
+        let (system, _) = System::start_as(settings, Some(&bundle()), &[], how).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         World { runtime, system, told, _directory: directory }
     }
@@ -242,7 +244,7 @@ fn what_the_log_does_not_take_is_told_to_everybody_who_waits() {
                 (other, _) => panic!("{id}: {other:?}"),
             }
         }
-        assert!(!world.runtime.block_on(confirmation.is_durable()), "{id} is not in the log");
+        assert!(!world.runtime.block_on(confirmation.confirmed()), "{id} is not in the log");
         world.told.script().requests = None;
         assert!(world.is_decided(id), "a repeat of {id} submits again");
     }
@@ -252,7 +254,7 @@ fn what_the_log_does_not_take_is_told_to_everybody_who_waits() {
 #[test]
 fn nothing_is_confirmed_before_it_is_synced() {
     let world = World::new();
-    let durable = |pending: &Pending| world.runtime.block_on(pending.confirmation().is_durable());
+    let durable = |pending: &Pending| world.runtime.block_on(pending.confirmation().confirmed());
     world.told.script().hold_frames = true;
     let flushes = world.told.flushes();
     let first = world.submit("s-1");
@@ -296,7 +298,8 @@ fn a_place_is_kept_until_the_log_is_done_with_the_record() {
 #[test]
 fn nothing_is_taken_while_readiness_says_no() {
     let world = World::new();
-    assert!(world.is_decided("r-1"));
+    let Answered::Event(first) = world.answer(world.submit("r-1")) else { panic!("no answer") };
+    world.system.reader().wait_for(&[(first.partition, first.seq)], Duration::from_secs(20)).unwrap();
     assert_eq!(world.system.readiness(), Readiness::Ready);
     // A read model that nobody can read any more: its follower fails with the next event.
     let rows = world.system.kv().scan(Space::Statistics, &[0], &[0xff; 64], 100_000, false).unwrap();

@@ -8,5 +8,7 @@
     missing_docs
 )]
 
+mod first_start;
 mod log_faults;
+mod offline;
 mod system;
