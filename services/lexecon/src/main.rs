@@ -2,9 +2,8 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-use lexecon::cli::{self, Cli};
+use lexecon::cli;
 
 fn main() -> ExitCode {
-    cli::run(Cli::parse()).into()
+    cli::main(std::env::args_os()).into()
 }

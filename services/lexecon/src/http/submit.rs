@@ -139,7 +139,7 @@ pub(super) async fn finish(
         // Not in time, or the log failed or the engine went away with the request in it.
         Ok(Answered::Unknown) | Err(_) => {}
     }
-    let durable = tokio::time::timeout(CONFIRM, confirmation.is_durable()).await.unwrap_or(false);
+    let durable = tokio::time::timeout(CONFIRM, confirmation.confirmed()).await.unwrap_or(false);
     let mut problem = if durable {
         counter!(table::HTTP_PENDING).increment(1);
         Problem::new(Code::Pending, "it is in the log; ask for it at the location, or submit it again unchanged")
