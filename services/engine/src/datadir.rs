@@ -1,7 +1,8 @@
 //! The data directory: what is in it, whose it is, and which version wrote it.
 //!
 //! ```text
-//! DIR/lexecon.toml   what this deployment is: format, ledger id, partitions, routing (frozen at the first start)
+//! DIR/lexecon.toml   what this deployment is: format, ledger id, partitions, routing (frozen at the first start), and
+//!                    the terms that decisions were made under last (so that the directory alone can be replayed)
 //! DIR/lock           held while a process uses the directory
 //! DIR/log/           the embedded log        DIR/anchor   its head anchor
 //! DIR/state/         state and read models: a fold of the ledger, may be deleted and rebuilt
@@ -15,6 +16,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use domain::decide::Terms;
 use domain::routing::Routing;
 use ledger::{ChainId, LedgerId};
 use rustix::fs::{FlockOperation, flock};
@@ -22,6 +24,8 @@ use rustix::fs::{FlockOperation, flock};
 /// The newest layout of the directory that this program knows.
 const FORMAT: u32 = 1;
 const DEPLOYMENT: &str = "lexecon.toml";
+/// What [`DEPLOYMENT`] is called while it is being written.
+const UNFINISHED: &str = "lexecon.new";
 
 /// Why a data directory cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -111,16 +115,18 @@ impl Deployment {
 pub struct DataDir {
     path: PathBuf,
     deployment: Deployment,
+    terms: Terms,
     first_start: bool,
     _lock: File,
 }
 
 impl DataDir {
-    /// Opens the directory, or makes it with `fresh` as what the deployment is.
+    /// Opens the directory, or makes it with `fresh` as what the deployment is. `terms` are what decisions are made
+    /// under from now on.
     ///
     /// # Errors
     /// Every variant of [`Error`] but `Empty`.
-    pub fn open_or_create(path: &Path, fresh: &Deployment) -> Result<DataDir, Error> {
+    pub fn open_or_create(path: &Path, fresh: &Deployment, terms: Terms) -> Result<DataDir, Error> {
         fs::create_dir_all(path).map_err(|source| Error::Io { path: path.into(), source })?;
         let description = path.join(DEPLOYMENT);
         let first_start = !description.exists();
@@ -129,12 +135,12 @@ impl DataDir {
         }
         let lock = lock(path)?;
         if first_start {
-            write_durably(path, &description, &describe(fresh))?;
+            write_durably(path, &describe(fresh, &terms))?;
         }
-        let deployment = read(path, &description)?;
-        let this = DataDir { path: path.into(), deployment, first_start, _lock: lock };
-        this.must_be("log.partitions", fresh.partitions.to_string(), this.deployment.partitions.to_string())?;
-        this.must_be("log.routing", fresh.routing.as_str().into(), this.deployment.routing.as_str().into())?;
+        let (deployment, terms) = read(path, &description)?;
+        let this = DataDir { path: path.into(), deployment, terms, first_start, _lock: lock };
+        this.must_be("topology.partitions", fresh.partitions.to_string(), this.deployment.partitions.to_string())?;
+        this.must_be("topology.routing", fresh.routing.as_str().into(), this.deployment.routing.as_str().into())?;
         Ok(this)
     }
 
@@ -148,8 +154,34 @@ impl DataDir {
             return Err(Error::Empty { path: path.into() });
         }
         let lock = lock(path)?;
-        let deployment = read(path, &description)?;
-        Ok(DataDir { path: path.into(), deployment, first_start: false, _lock: lock })
+        let (deployment, terms) = read(path, &description)?;
+        Ok(DataDir { path: path.into(), deployment, terms, first_start: false, _lock: lock })
+    }
+
+    /// What a directory says of its deployment, without holding it; none when there is no data in it.
+    ///
+    /// # Errors
+    /// `Newer`, `Damaged` or `Io`.
+    pub fn described(path: &Path) -> Result<Option<(Deployment, Terms)>, Error> {
+        let description = path.join(DEPLOYMENT);
+        if description.exists() { read(path, &description).map(Some) } else { Ok(None) }
+    }
+
+    /// The terms that decisions were made under last.
+    pub fn terms(&self) -> Terms {
+        self.terms
+    }
+
+    /// Records the terms that decisions are made under from now on. Returns the earlier ones when they were others.
+    ///
+    /// # Errors
+    /// `Io` when they cannot be written.
+    pub fn decide_under(&mut self, terms: Terms) -> Result<Option<Terms>, Error> {
+        if terms == self.terms {
+            return Ok(None);
+        }
+        write_durably(&self.path, &describe(&self.deployment, &terms))?;
+        Ok(Some(std::mem::replace(&mut self.terms, terms)))
     }
 
     fn must_be(&self, what: &'static str, wanted: String, found: String) -> Result<(), Error> {
@@ -186,6 +218,31 @@ impl DataDir {
         self.path.join("state")
     }
 
+    /// Puts a store that was made beside state and read models in their place. The old ones go away.
+    ///
+    /// # Errors
+    /// `Io` when the directories cannot be renamed.
+    pub fn replace_state(&self, made: &Path) -> Result<(), Error> {
+        let state = self.state();
+        let io = |source| Error::Io { path: state.clone(), source };
+        let exchanged = rustix::fs::renameat_with(
+            rustix::fs::CWD,
+            made,
+            rustix::fs::CWD,
+            &state,
+            rustix::fs::RenameFlags::EXCHANGE,
+        );
+        if exchanged.is_err() {
+            // Nothing to exchange with, or a file system that cannot: between the two there is none, which a start
+            // makes anew.
+            match fs::remove_dir_all(&state) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io(error)),
+                _ => fs::rename(made, &state).map_err(io)?,
+            }
+        }
+        File::open(&self.path).and_then(|directory| directory.sync_all()).map_err(io)
+    }
+
     /// Keys.
     pub fn keys(&self) -> PathBuf {
         self.path.join("keys")
@@ -213,7 +270,7 @@ impl DataDir {
     /// # Errors
     /// `Io` when it cannot be written.
     pub fn describe_into(&self, backup: &Path) -> Result<(), Error> {
-        write_durably(backup, &backup.join(DEPLOYMENT), &describe(&self.deployment))
+        write_durably(backup, &describe(&self.deployment, &self.terms))
     }
 }
 
@@ -225,12 +282,12 @@ fn copy_secret(from: &Path, to: &Path) -> Result<(), Error> {
     file.write_all(&bytes).and_then(|()| file.sync_all()).map_err(io)
 }
 
-/// An empty directory, or one in which an earlier first start got no further than the lock and the keys.
+/// An empty directory, or one in which an earlier first start ended before it had said what the deployment is.
 fn is_ours_to_fill(path: &Path) -> Result<bool, Error> {
     let io = |source| Error::Io { path: path.into(), source };
     for entry in fs::read_dir(path).map_err(io)? {
         let name = entry.map_err(io)?.file_name();
-        if name != "lock" && name != "lost+found" {
+        if name != "lock" && name != UNFINISHED && name != "lost+found" {
             return Ok(false);
         }
     }
@@ -245,27 +302,31 @@ fn lock(path: &Path) -> Result<File, Error> {
     Ok(lock)
 }
 
-fn describe(deployment: &Deployment) -> String {
+fn describe(deployment: &Deployment, terms: &Terms) -> String {
     format!(
         "# What this Lexecon deployment is. Fixed at the first start; do not edit.\n\
-         format = {FORMAT}\nledger_id = \"{}\"\npartitions = {}\nrouting = \"{}\"\nchain_epoch = {}\n",
+         format = {FORMAT}\nledger_id = \"{}\"\npartitions = {}\nrouting = \"{}\"\nchain_epoch = {}\n\
+         # What decisions were made under last: dedup.retention_hours and clock.future_max_ms, in microseconds.\n\
+         dedup_retention_us = {}\nfuture_max_us = {}\n",
         deployment.ledger_id,
         deployment.partitions,
         deployment.routing.as_str(),
-        deployment.chain_epoch
+        deployment.chain_epoch,
+        terms.dedup_retention_us,
+        terms.future_max_us,
     )
 }
 
-fn write_durably(directory: &Path, path: &Path, text: &str) -> Result<(), Error> {
+fn write_durably(directory: &Path, text: &str) -> Result<(), Error> {
+    let (path, beside) = (&directory.join(DEPLOYMENT), directory.join(UNFINISHED));
     let io = |source| Error::Io { path: path.into(), source };
-    let beside = path.with_extension("new");
     let mut file = File::create(&beside).map_err(io)?;
     file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(io)?;
     fs::rename(&beside, path).map_err(io)?;
     File::open(directory).and_then(|directory| directory.sync_all()).map_err(io)
 }
 
-fn read(directory: &Path, path: &Path) -> Result<Deployment, Error> {
+fn read(directory: &Path, path: &Path) -> Result<(Deployment, Terms), Error> {
     let text = fs::read_to_string(path).map_err(|source| Error::Io { path: path.into(), source })?;
     let damaged = |detail: &str| Error::Damaged { path: path.into(), detail: detail.into() };
     let value = |name: &str| {
@@ -274,6 +335,11 @@ fn read(directory: &Path, path: &Path) -> Result<Deployment, Error> {
             .find(|(key, _)| key.trim() == name)
             .map(|(_, value)| value.trim().trim_matches('"').to_owned())
             .ok_or_else(|| damaged(&format!("`{name}` is missing")))
+    };
+    // Written by a version that did not record the terms: it knew only the defaults offline.
+    let micros = |name: &str, default: i64| match value(name) {
+        Ok(text) => text.parse::<i64>().map_err(|_| damaged(&format!("`{name}` is no number"))),
+        Err(_) => Ok(default),
     };
     let number = |name: &str| value(name)?.parse::<u32>().map_err(|_| damaged(&format!("`{name}` is no number")));
     let format = number("format")?;
@@ -285,10 +351,16 @@ fn read(directory: &Path, path: &Path) -> Result<Deployment, Error> {
         "tenant" => Routing::Tenant,
         _ => return Err(damaged("`routing` is neither actor nor tenant")),
     };
-    Ok(Deployment {
+    let deployment = Deployment {
         ledger_id: value("ledger_id")?.parse().map_err(|_| damaged("`ledger_id` is no UUID"))?,
         partitions: number("partitions")?,
         routing,
         chain_epoch: number("chain_epoch")?,
-    })
+    };
+    let defaults = Terms::default();
+    let terms = Terms {
+        dedup_retention_us: micros("dedup_retention_us", defaults.dedup_retention_us)?,
+        future_max_us: micros("future_max_us", defaults.future_max_us)?,
+    };
+    Ok((deployment, terms))
 }

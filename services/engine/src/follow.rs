@@ -183,7 +183,9 @@ pub enum Error {
     #[error(transparent)]
     Store(#[from] crate::store::Error),
     /// A record of a read model, or a cursor, that no version wrote.
-    #[error("the read model {name} cannot be read in partition {partition}; run `lexecon rebuild`")]
+    #[error(
+        "the read model {name} cannot be read in partition {partition}; stop the process and run `lexecon rebuild --replace`"
+    )]
     Model {
         /// The follower.
         name: &'static str,

@@ -219,7 +219,10 @@ pub enum Error {
         detail: String,
     },
     /// Its bytes are not those that were written.
-    #[error("the derived store in {} is damaged: {detail}; move it away and start again, it is made anew from the ledger", directory.display())]
+    #[error(
+        "the derived store in {} is damaged: {detail}; `lexecon rebuild --replace --data {}` makes it anew from the ledger",
+        directory.display(), directory.parent().unwrap_or(directory).display()
+    )]
     Damaged {
         /// The database.
         directory: PathBuf,

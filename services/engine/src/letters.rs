@@ -3,14 +3,15 @@
 //! Invariants: nothing is removed by hand; what an operator did is a command through the log and a ledger event. Whose
 //! data a letter holds nobody can say, so its bytes are never shown here: only where it came from, why it was set aside
 //! and how long it is. A retry submits the very bytes again and is marked after they are in the log: a crash between
-//! the two leaves a letter that can be retried once more, which the de-duplication makes harmless.
+//! the two leaves a letter that can be retried once more, which the de-duplication makes harmless. One that cannot be
+//! opened (its key is gone, its bytes are damaged) is listed as such: it never hides the others.
 //! Deliberately not here: how letters are sealed ([`crate::dead_letter`]).
 
 use std::time::{Duration, Instant};
 
 use domain::command::DeadLetterMark;
 use domain::state::{Key, Record as StateRecordOf};
-use eventlog::{LogReader, Position, ReadLimit, Topic};
+use eventlog::{LogReader, Position, ReadLimit, Record, Topic};
 use wire::{CommandRecord, DeadLetter, Mark};
 
 use crate::dead_letter;
@@ -101,6 +102,9 @@ pub struct LetterView {
     pub done: Option<(DeadLetterMark, u64)>,
 }
 
+/// The reason code of a letter that cannot be opened; its own reason stands inside.
+pub const UNREADABLE: &str = "unreadable";
+
 /// A partition and a position in it.
 pub type Place = (u32, Position);
 
@@ -145,8 +149,10 @@ impl<'a> Letters<'a> {
                     if found.len() == limit {
                         return Ok((found, Some((partition, record.position))));
                     }
-                    let letter = dead_letter::open(self.secrets, partition, &record.value)?;
-                    found.push(self.view(partition, record.position, &letter)?);
+                    found.push(match dead_letter::open(self.secrets, partition, &record.value) {
+                        Ok(letter) => self.view(partition, record.position, &letter)?,
+                        Err(error) => self.unreadable(partition, &record, &error)?,
+                    });
                 }
                 position = last.next();
             }
@@ -160,8 +166,11 @@ impl<'a> Letters<'a> {
     /// # Errors
     /// [`Error::Unknown`], or what reading it says.
     pub fn one(&self, partition: u32, position: Position) -> Result<LetterView, Error> {
-        let letter = self.open(partition, position)?;
-        self.view(partition, position, &letter)
+        let record = self.record(partition, position)?;
+        match dead_letter::open(self.secrets, partition, &record.value) {
+            Ok(letter) => self.view(partition, position, &letter),
+            Err(error) => self.unreadable(partition, &record, &error),
+        }
     }
 
     /// How many there are, dealt with or not.
@@ -179,6 +188,10 @@ impl<'a> Letters<'a> {
     }
 
     fn open(&self, partition: u32, position: Position) -> Result<DeadLetter, Error> {
+        Ok(dead_letter::open(self.secrets, partition, &self.record(partition, position)?.value)?)
+    }
+
+    fn record(&self, partition: u32, position: Position) -> Result<Record, Error> {
         if partition >= self.partitions {
             return Err(Error::Unknown { partition, position });
         }
@@ -188,8 +201,24 @@ impl<'a> Letters<'a> {
             .read(Topic::DeadLetters, partition, position, limit)?
             .into_iter()
             .find(|record| record.position == position);
-        let record = record.ok_or(Error::Unknown { partition, position })?;
-        Ok(dead_letter::open(self.secrets, partition, &record.value)?)
+        record.ok_or(Error::Unknown { partition, position })
+    }
+
+    /// What can be said of a letter without opening it. Where it came from stands inside.
+    fn unreadable(&self, partition: u32, record: &Record, error: &dead_letter::Error) -> Result<LetterView, Error> {
+        Ok(LetterView {
+            partition,
+            position: record.position,
+            at_us: record.appended_at_us,
+            reason_code: UNREADABLE.to_owned(),
+            detail: format!("it cannot be opened: {error}; discard it, or restore its key"),
+            topic: String::new(),
+            input_partition: partition,
+            offset: 0,
+            value_bytes: 0,
+            kept: false,
+            done: self.done(partition, record.position)?,
+        })
     }
 
     fn view(&self, partition: u32, position: Position, letter: &DeadLetter) -> Result<LetterView, Error> {
@@ -223,7 +252,8 @@ impl System {
     /// # Errors
     /// [`Error`].
     pub fn retry(&self, partition: u32, position: Position, by: &str, wait: Duration) -> Result<LetterView, Error> {
-        let letter = self.untouched(partition, position)?;
+        self.untouched(partition, position)?;
+        let letter = self.letters().open(partition, position)?;
         let value = letter.value.ok_or(Error::NotKept { partition, position })?;
         self.submit_raw(letter.partition, &value)?;
         self.mark(partition, position, Mark::Retried, by, wait)
@@ -238,12 +268,12 @@ impl System {
         self.mark(partition, position, Mark::Discarded, by, wait)
     }
 
-    fn untouched(&self, partition: u32, position: Position) -> Result<DeadLetter, Error> {
+    fn untouched(&self, partition: u32, position: Position) -> Result<(), Error> {
         let letters = self.letters();
-        let letter = letters.open(partition, position)?;
+        letters.record(partition, position)?;
         match letters.done(partition, position)? {
             Some((mark, seq)) => Err(Error::Done { partition, position, mark, seq }),
-            None => Ok(letter),
+            None => Ok(()),
         }
     }
 

@@ -439,7 +439,7 @@ impl Owner {
             let remedy = match error {
                 // These name their own.
                 Error::Keys(_) | Error::KeyLost { .. } => "",
-                _ => "; stop the process, run `lexecon rebuild`, and start again",
+                _ => "; stop the process, run `lexecon rebuild --replace`, and start again",
             };
             self.stop(format!("{error}{remedy}"), &mut out);
         }

@@ -93,6 +93,9 @@ pub enum ReplayError {
     /// A read model.
     #[error("read models: {0}")]
     Follow(#[from] follow::Error),
+    /// What was made could not be put in the place of state and read models.
+    #[error("{0}")]
+    Replace(String),
     /// A frame does not belong to the ledger.
     #[error("partition {partition}, position {position}: {refused}; verify the ledger first")]
     Refused {

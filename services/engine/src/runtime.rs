@@ -7,13 +7,14 @@
 pub mod clock;
 mod log_thread;
 mod status;
+pub mod submission;
 pub mod waiters;
 mod worker;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use eventlog::{Done, EventLog, LogReader, NewRecord, ReadLimit};
@@ -21,9 +22,11 @@ use eventlog::{Done, EventLog, LogReader, NewRecord, ReadLimit};
 use crate::kv::Kv;
 use crate::owner::Owner;
 use clock::Clock;
-use log_thread::{LogThread, ToLog};
+use log_thread::{Inbox, LogThread, ToLog};
 pub use status::Statuses;
-use waiters::Waiters;
+use submission::{Place, Receipt, Submission};
+use tokio::sync::oneshot;
+use waiters::{Told, Waiters};
 use worker::{ToWorker, Worker};
 
 /// What the threads of a process share.
@@ -85,8 +88,8 @@ pub enum Error {
     /// The process is stopping.
     #[error("the process is stopping")]
     Stopping,
-    /// The log did not answer.
-    #[error("the log did not take the record within {} s; is the disk full or failing?", SUBMIT_TIMEOUT.as_secs())]
+    /// The log did not answer; the record may still be written.
+    #[error("the log did not answer within {} s; is the disk full or failing?", SUBMIT_TIMEOUT.as_secs())]
     Slow,
     /// The log refused the record.
     #[error("the log refused the record: {0}")]
@@ -136,7 +139,8 @@ impl Runtime {
                 worker.run();
             })?);
         }
-        let log = LogThread { log: parts.log, inbox: from_all, workers: to_workers.clone(), partitions: count };
+        let inboxes = to_workers.iter().cloned().map(Inbox::new).collect();
+        let log = LogThread::new(parts.log, from_all, inboxes, waiters.clone(), count);
         let log = std::thread::Builder::new().name("log".into()).spawn(move || {
             let _crash = CrashOnPanic;
             log.run();
@@ -144,21 +148,29 @@ impl Runtime {
         Ok(Runtime { to_log, to_workers, log: Some(log), workers, waiters, statuses, reader })
     }
 
-    /// Hands records to the log and does not wait.
+    /// Hands requests to the log and does not wait. Whoever waits for one that the log does not take is told.
     ///
     /// # Errors
     /// `Stopping`; then none of them is handed over.
-    pub fn submit(&self, records: Vec<NewRecord>) -> Result<(), Error> {
-        self.to_log.send(ToLog::Submit { records, done: None }).map_err(|_| Error::Stopping)
+    pub fn submit(&self, requests: Vec<Submission>) -> Result<(), Error> {
+        self.to_log.send(ToLog::Submit(requests)).map_err(|refused| {
+            if let ToLog::Submit(requests) = refused.0 {
+                // Others may have joined what was about to be sent.
+                let reason: Arc<str> = Error::Stopping.to_string().into();
+                let told = |one: Submission| (*one.receipt.identity(), Told::NotTaken { reason: reason.clone() });
+                self.waiters.tell(requests.into_iter().map(told));
+            }
+            Error::Stopping
+        })
     }
 
-    /// Hands a record to the log and waits for its place.
+    /// Hands a record to the log and waits until it is durable; its place. `place` is kept until the log is done.
     ///
     /// # Errors
     /// Every variant but `Thread`.
-    pub fn submit_and_wait(&self, record: NewRecord) -> Result<(u32, eventlog::Position), Error> {
-        let (sender, receiver) = bounded(1);
-        self.to_log.send(ToLog::Submit { records: vec![record], done: Some(sender) }).map_err(|_| Error::Stopping)?;
+    pub fn submit_and_wait(&self, record: NewRecord, place: Option<Place>) -> Result<(u32, eventlog::Position), Error> {
+        let (done, receiver) = bounded(1);
+        self.to_log.send(ToLog::Record { record, place, done }).map_err(|_| Error::Stopping)?;
         match receiver.recv_timeout(SUBMIT_TIMEOUT) {
             Ok(Done::Submitted { partition, position }) => Ok((partition, position)),
             Ok(Done::Failed(error)) => Err(Error::Refused(error)),
@@ -167,21 +179,14 @@ impl Runtime {
         }
     }
 
+    /// Asks whether a record is in the log for good.
+    pub fn confirmer(&self) -> Confirmer {
+        Confirmer(self.to_log.clone())
+    }
+
     /// How many operations wait for the log thread.
     pub fn queued(&self) -> usize {
         self.to_log.len()
-    }
-
-    /// Waits until every partition is owned. Returns what is missing when the time is up.
-    pub fn wait_until_running(&self, timeout: Duration) -> Vec<String> {
-        let deadline = Instant::now() + timeout;
-        loop {
-            let missing = self.statuses.not_running();
-            if missing.is_empty() || Instant::now() >= deadline {
-                return missing;
-            }
-            std::thread::park_timeout(Duration::from_millis(2));
-        }
     }
 
     /// Stops the workers, then the log thread, which makes durable what has completed.
@@ -200,6 +205,18 @@ impl Runtime {
         {
             tracing::error!("the log thread ended with a panic");
         }
+    }
+}
+
+/// Asks the log thread whether a record is in the log for good. Cheap to clone.
+#[derive(Clone)]
+pub struct Confirmer(Sender<ToLog>);
+
+impl Confirmer {
+    /// True once the record that the receipt stands for is durable; false when nobody knows.
+    pub async fn is_durable(&self, receipt: Arc<Receipt>) -> bool {
+        let (tell, told) = oneshot::channel();
+        self.0.send(ToLog::Confirm { receipt, tell }).is_ok() && told.await.unwrap_or(false)
     }
 }
 

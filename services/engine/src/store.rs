@@ -33,7 +33,9 @@ pub enum Error {
     #[error(transparent)]
     Kv(#[from] kv::Error),
     /// Bytes that no version wrote under this key kind.
-    #[error("a record of kind {kind} in partition {partition} of the state cannot be read; run `lexecon rebuild`")]
+    #[error(
+        "a record of kind {kind} in partition {partition} of the state cannot be read; stop the process and run `lexecon rebuild --replace`"
+    )]
     Record {
         /// Number of the key kind.
         kind: u8,
@@ -42,7 +44,7 @@ pub enum Error {
     },
     /// A key that no version wrote.
     #[error(
-        "a key of kind {kind} in the derived store cannot be read; use the version that wrote it, or run `lexecon rebuild`"
+        "a key of kind {kind} in the derived store cannot be read; use the version that wrote it, or stop the process and run `lexecon rebuild --replace`"
     )]
     Key {
         /// Number of the key kind; 0 when there is not even one.

@@ -4,13 +4,15 @@
 //! to a caller before its event is durable; data and keys are backed up as a pair, keys last, so that every key a copied
 //! event needs is in the copy.
 
+mod health;
 mod submit;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use domain::decide::Terms;
 use domain::ids::{CommandId, Micros, Tenant};
 use domain::request::Request;
 use domain::routing::RoutingKey;
@@ -29,8 +31,9 @@ use crate::kv::rocks::RocksKv;
 use crate::owner::{Bundles, Context, Owner};
 use crate::reader::Reader;
 use crate::runtime::clock::Clock;
-use crate::runtime::waiters::{Listener, Told};
-use crate::runtime::{self, Parts, Runtime};
+use crate::runtime::submission::{Place, Places, Receipt};
+use crate::runtime::waiters::{Listener, Told, Waiters};
+use crate::runtime::{self, Confirmer, Parts, Runtime};
 use crate::settings::Settings;
 use crate::store::{StateKey, StateRecord, Store};
 use crate::view::DecisionView;
@@ -59,6 +62,17 @@ pub enum StartError {
     /// Read models.
     #[error("read models: {0}")]
     Follow(#[from] crate::follow::Error),
+    /// The head anchor does not go with the log.
+    #[error("log: {error}; the command is `lexecon ledger anchor rebuild --data {}`", data.display())]
+    Anchor {
+        /// What is wrong.
+        error: eventlog::Error,
+        /// The data directory.
+        data: PathBuf,
+    },
+    /// It was told to stop before it was running.
+    #[error("stopped before it was running")]
+    Stopped,
     /// A thread.
     #[error(transparent)]
     Runtime(#[from] runtime::Error),
@@ -109,9 +123,23 @@ pub enum SubmitError {
         /// The limit.
         limit: usize,
     },
+    /// It was handed over, and nobody knows whether it was written.
+    #[error("{0}; it may have been written")]
+    Unknown(String),
     /// It cannot be encoded, sealed or looked up.
     #[error("{0}")]
     Failed(String),
+}
+
+impl From<runtime::Error> for SubmitError {
+    fn from(error: runtime::Error) -> SubmitError {
+        match error {
+            runtime::Error::Unknown | runtime::Error::Slow => SubmitError::Unknown(error.to_string()),
+            runtime::Error::Thread(_) | runtime::Error::Stopping | runtime::Error::Refused(_) => {
+                SubmitError::NotReady(error.to_string())
+            }
+        }
+    }
 }
 
 /// What a start found and did.
@@ -125,6 +153,18 @@ pub struct Started {
     pub ledger_id: LedgerId,
     /// Number of partitions.
     pub partitions: u32,
+}
+
+/// What is put between an engine and its log: one that fails as a test wants it to.
+pub type Over<'a> = Box<dyn FnOnce(Embedded) -> Box<dyn EventLog> + 'a>;
+
+/// How a system is started.
+#[derive(Default)]
+pub struct Start<'a> {
+    /// What stands between the engine and its log.
+    pub over: Option<Over<'a>>,
+    /// Set by whoever wants the start to end early. Opening a store cannot be interrupted; waiting can.
+    pub stop: Arc<AtomicBool>,
 }
 
 /// Whether a request that is sent now is decided durably.
@@ -166,7 +206,9 @@ pub struct Component {
 /// What was asked and is not answered yet.
 pub struct Pending {
     listener: Listener,
-    _place: Place,
+    confirmation: Confirmation,
+    /// The place of this caller, whoever sent the request.
+    _own: Arc<Receipt>,
     partition: u32,
     reader: Reader,
 }
@@ -176,7 +218,12 @@ pub struct Pending {
 pub enum Answered {
     /// Its event.
     Event(Arc<DecisionView>),
-    /// The process stops, or the event could not be read; ask by id later.
+    /// The log did not take it: nothing was written and nothing will be.
+    NotTaken {
+        /// Why.
+        reason: Arc<str>,
+    },
+    /// The log failed, the process stops, or the event could not be read; ask by id later.
     Unknown,
 }
 
@@ -189,17 +236,35 @@ impl Pending {
                 Ok(Some(view)) => Answered::Event(Arc::new(view)),
                 _ => Answered::Unknown,
             },
-            None => Answered::Unknown,
+            Some(Told::NotTaken { reason }) => Answered::NotTaken { reason },
+            Some(Told::Unknown) | None => Answered::Unknown,
         }
+    }
+
+    /// For who stops waiting for the event and wants to know whether the request is in the log at least.
+    pub fn confirmation(&self) -> Confirmation {
+        self.confirmation.clone()
     }
 }
 
-/// One of the places for requests in flight.
-struct Place(Arc<AtomicUsize>);
+/// Says whether a request that is not answered yet is in the log for good.
+#[derive(Clone)]
+pub struct Confirmation {
+    confirmer: Confirmer,
+    receipt: Arc<Receipt>,
+    waiters: Waiters,
+}
 
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+impl Confirmation {
+    /// True once it is durable, so that it will be decided. False when nobody knows; then everybody who waits for it is
+    /// told so, and a repeat submits again.
+    pub async fn confirmed(self) -> bool {
+        let identity = *self.receipt.identity();
+        let durable = self.confirmer.is_durable(self.receipt).await;
+        if !durable {
+            self.waiters.tell([(identity, Told::Unknown)]);
+        }
+        durable
     }
 }
 
@@ -220,7 +285,8 @@ pub struct System {
     runtime: Runtime,
     followers: Followers,
     reader: Reader,
-    inflight: Arc<AtomicUsize>,
+    places: Places,
+    looked: health::Looked,
     draining: AtomicBool,
     backup: Backup,
 }
@@ -236,17 +302,34 @@ impl System {
         sample: Option<&BundleSource>,
         tenants: &[Tenant],
     ) -> Result<(System, Started), StartError> {
+        System::start_as(settings, sample, tenants, Start::default())
+    }
+
+    /// As [`System::start`], in a given way.
+    ///
+    /// # Errors
+    /// As [`System::start`].
+    pub fn start_as(
+        settings: Settings,
+        sample: Option<&BundleSource>,
+        tenants: &[Tenant],
+        how: Start<'_>,
+    ) -> Result<(System, Started), StartError> {
         let fresh = Deployment {
             ledger_id: LedgerId(random()?),
             partitions: settings.partitions,
             routing: settings.routing,
             chain_epoch: 0,
         };
-        let data = DataDir::open_or_create(&settings.data, &fresh)?;
+        let mut data = DataDir::open_or_create(&settings.data, &fresh, settings.terms)?;
         let deployment = data.deployment().clone();
-        let log =
-            Embedded::open(eventlog::embedded::Settings { partitions: deployment.partitions, ..settings.log.clone() })?;
+        let on_log = eventlog::embedded::Settings { partitions: deployment.partitions, ..settings.log.clone() };
+        let log = Embedded::open(on_log).map_err(|error| log_error(error, &settings.data))?;
         let backup = log.backup();
+        let log: Box<dyn EventLog> = match how.over {
+            Some(over) => over(log),
+            None => Box::new(log),
+        };
         let log_reader = log.reader();
         let empty = is_empty(log_reader.as_ref(), deployment.partitions)?;
         let (secrets, key_notices) =
@@ -270,20 +353,24 @@ impl System {
         }
         let wake = followers.waker();
         let runtime = Runtime::start(Parts {
-            log: Box::new(log),
+            log,
             kv: kv.clone() as Arc<dyn Kv>,
             owners,
             clock: Clock::start(settings.clock_max_step_us),
             workers: worker_count(&settings),
             advanced: Arc::new(move |partition| wake.wake(partition)),
         })?;
+        let mut notices: Vec<String> = key_notices.iter().map(ToString::to_string).collect();
+        notices.extend(data.decide_under(settings.terms)?.map(|earlier| changed_terms(&earlier, &settings.terms)));
         let started = Started {
             first_start: data.is_first_start(),
-            notices: key_notices.iter().map(ToString::to_string).collect(),
+            notices,
             ledger_id: deployment.ledger_id,
             partitions: deployment.partitions,
         };
         let system = System {
+            places: Places::new(settings.inflight_max),
+            looked: health::Looked::new(),
             settings,
             data,
             secrets,
@@ -291,21 +378,28 @@ impl System {
             runtime,
             followers,
             reader,
-            inflight: Arc::default(),
             draining: AtomicBool::new(false),
             backup,
         };
-        system.run_in(sample, tenants)?;
+        system.run_in(sample, tenants, &how.stop)?;
         Ok((system, started))
     }
 
     /// Waits for the partitions, then makes sure that tenants and a bundle are there.
-    fn run_in(&self, sample: Option<&BundleSource>, tenants: &[Tenant]) -> Result<(), StartError> {
+    fn run_in(&self, sample: Option<&BundleSource>, tenants: &[Tenant], stop: &AtomicBool) -> Result<(), StartError> {
         let deadline = Instant::now() + self.settings.start_timeout;
-        let not_running = |missing| StartError::NotRunning { seconds: self.settings.start_timeout.as_secs(), missing };
-        let missing = self.runtime.wait_until_running(self.settings.start_timeout);
-        if !missing.is_empty() {
-            return Err(not_running(missing));
+        let wait = |missing: Vec<String>| {
+            if stop.load(Ordering::Relaxed) {
+                return Err(StartError::Stopped);
+            }
+            if Instant::now() >= deadline {
+                return Err(StartError::NotRunning { seconds: self.settings.start_timeout.as_secs(), missing });
+            }
+            std::thread::park_timeout(Duration::from_millis(2));
+            Ok(())
+        };
+        while !self.runtime.statuses.all_running() {
+            wait(self.runtime.statuses.not_running())?;
         }
         let default = Tenant::new(DEFAULT_TENANT).ok();
         for tenant in default.iter().chain(tenants) {
@@ -321,10 +415,7 @@ impl System {
             if missing.is_empty() {
                 return Ok(());
             }
-            if Instant::now() >= deadline {
-                return Err(not_running(missing));
-            }
-            std::thread::park_timeout(Duration::from_millis(2));
+            wait(missing)?;
         }
     }
 
@@ -365,13 +456,10 @@ impl System {
     /// The log does not take it.
     pub fn command(&self, partition: u32, command: &wire::CommandRecord) -> Result<(), StartError> {
         let value = command.encode()?;
-        self.runtime.submit_and_wait(NewRecord {
-            topic: Topic::Commands,
-            partition,
-            key: Vec::new(),
-            headers: Vec::new(),
-            value,
-        })?;
+        self.runtime.submit_and_wait(
+            NewRecord { topic: Topic::Commands, partition, key: Vec::new(), headers: Vec::new(), value },
+            None,
+        )?;
         Ok(())
     }
 
@@ -403,13 +491,10 @@ impl System {
 
     fn policy(&self, record: &wire::PolicyRecord) -> Result<(), StartError> {
         let value = record.encode()?;
-        self.runtime.submit_and_wait(NewRecord {
-            topic: Topic::Policies,
-            partition: 0,
-            key: Vec::new(),
-            headers: Vec::new(),
-            value,
-        })?;
+        self.runtime.submit_and_wait(
+            NewRecord { topic: Topic::Policies, partition: 0, key: Vec::new(), headers: Vec::new(), value },
+            None,
+        )?;
         Ok(())
     }
 
@@ -436,22 +521,22 @@ impl System {
     }
 
     fn place(&self) -> Result<Place, SubmitError> {
-        let limit = self.settings.inflight_max;
-        let before = self.inflight.fetch_add(1, Ordering::Relaxed);
-        let place = Place(self.inflight.clone());
-        if before >= limit { Err(SubmitError::Busy { limit }) } else { Ok(place) }
+        self.places.take().ok_or(SubmitError::Busy { limit: self.places.max() })
     }
 
-    /// Takes framed bytes as a broker would bring them, whatever they are, into one partition.
+    /// Takes framed bytes as a broker would bring them, whatever they are, into one partition. Returns when they are
+    /// durable there.
     ///
     /// # Errors
     /// [`SubmitError`].
     pub fn submit_raw(&self, partition: u32, framed: &[u8]) -> Result<(u32, Position), SubmitError> {
+        self.must_be_ready()?;
+        let place = self.place()?;
         let partition = partition % self.data.deployment().partitions.max(1);
         let nonce = random().map_err(|error| SubmitError::Failed(error.to_string()))?;
         let record = queue::seal_request(&self.secrets, partition, framed, nonce)
             .map_err(|error| SubmitError::Failed(error.to_string()))?;
-        self.runtime.submit_and_wait(record).map_err(|error| SubmitError::NotReady(error.to_string()))
+        Ok(self.runtime.submit_and_wait(record, Some(place))?)
     }
 
     /// Reads what was decided.
@@ -486,69 +571,13 @@ impl System {
 
     /// Requests in flight and operations that wait for the log.
     pub fn queued(&self) -> (usize, usize) {
-        (self.inflight.load(Ordering::Relaxed), self.runtime.queued())
-    }
-
-    /// Whether a request that is sent now is decided durably.
-    pub fn readiness(&self) -> Readiness {
-        let mut reasons = self.runtime.statuses.not_running();
-        if self.draining.load(Ordering::Relaxed) {
-            reasons.push("the process is stopping".to_owned());
-        }
-        if let eventlog::Health::Broken { error, .. } = self.runtime.reader.health() {
-            reasons.push(format!("log: {error}"));
-        }
-        for partition in 0..self.data.deployment().partitions {
-            if !matches!(self.reader.active_policy(partition), Ok(Some(_))) {
-                reasons.push(format!("partition {partition}: no policy bundle in force; publish and activate one"));
-            }
-        }
-        reasons.extend(self.followers.faults(self.settings.lag_events_max));
-        if reasons.is_empty() { Readiness::Ready } else { Readiness::NotReady { reasons } }
-    }
-
-    /// Every component with its latency.
-    pub fn components(&self) -> Vec<Component> {
-        let timed = |name, work: &dyn Fn() -> (ComponentState, String)| {
-            let since = Instant::now();
-            let (state, detail) = work();
-            Component { name, state, latency: since.elapsed(), detail }
-        };
-        vec![
-            timed("log", &|| match self.runtime.reader.health() {
-                eventlog::Health::Working => (ComponentState::Up, "embedded".to_owned()),
-                eventlog::Health::Broken { error, attempts } => {
-                    (ComponentState::Down, format!("{error} ({attempts} attempts to reopen)"))
-                }
-            }),
-            timed("owners", &|| {
-                let missing = self.runtime.statuses.not_running();
-                if missing.is_empty() {
-                    (ComponentState::Up, format!("{} partitions running", self.data.deployment().partitions))
-                } else {
-                    (ComponentState::Down, missing.join("; "))
-                }
-            }),
-            timed("state", &|| match self.reader.active_policy(0) {
-                Ok(Some(_)) => (ComponentState::Up, "readable".to_owned()),
-                Ok(None) => (ComponentState::Degraded, "no policy bundle in force".to_owned()),
-                Err(error) => (ComponentState::Down, error.to_string()),
-            }),
-            timed("followers", &|| {
-                let faults = self.followers.faults(self.settings.lag_events_max);
-                if faults.is_empty() {
-                    (ComponentState::Up, "following".to_owned())
-                } else {
-                    (ComponentState::Degraded, faults.join("; "))
-                }
-            }),
-        ]
+        (self.places.taken(), self.runtime.queued())
     }
 
     /// Copies log and keys into `dir`, as a pair, while running. State is a fold of the log and is not copied.
     ///
     /// # Errors
-    /// The directory exists and is not empty, or cannot be written.
+    /// The directory is not empty, or cannot be written.
     pub fn backup(&self, dir: &Path) -> Result<(), StartError> {
         self.backup.checkpoint(dir)?;
         // Keys last: whatever event the copy of the log holds, its key period was there before it.
@@ -562,12 +591,12 @@ impl System {
     pub fn drain(mut self, deadline: Duration) -> usize {
         self.draining.store(true, Ordering::Relaxed);
         let until = Instant::now() + deadline;
-        while self.inflight.load(Ordering::Relaxed) > 0 && Instant::now() < until {
+        while self.places.taken() > 0 && Instant::now() < until {
             std::thread::park_timeout(Duration::from_millis(5));
         }
         self.runtime.stop();
         self.followers.stop();
-        self.inflight.load(Ordering::Relaxed)
+        self.places.taken()
     }
 
     /// State and read models, for tests that compare them.
@@ -589,6 +618,30 @@ pub(crate) fn random<const N: usize>() -> Result<[u8; N], StartError> {
 /// The system gives no random numbers.
 pub fn command_id() -> Result<CommandId, StartError> {
     random()
+}
+
+/// Names the command where the anchor is at fault: the log cannot know it.
+pub(crate) fn log_error(error: eventlog::Error, data: &Path) -> StartError {
+    match error {
+        eventlog::Error::AnchorMissing { .. } | eventlog::Error::AnchorDamaged { .. } => {
+            StartError::Anchor { error, data: data.to_owned() }
+        }
+        error => StartError::Log(error),
+    }
+}
+
+fn changed_terms(earlier: &Terms, now: &Terms) -> String {
+    let hours = |terms: &Terms| terms.dedup_retention_us / 3_600_000_000;
+    let millis = |terms: &Terms| terms.future_max_us / 1_000;
+    format!(
+        "dedup.retention_hours was {} and clock.future_max_ms was {} at the last start, they are {} and {} now: `lexecon \
+         replay` and `lexecon rebuild` use the new ones for the whole ledger, so what was decided under the old ones may \
+         come out different; `lexecon rebuild --replace` makes state agree with the new ones",
+        hours(earlier),
+        millis(earlier),
+        hours(now),
+        millis(now)
+    )
 }
 
 fn worker_count(settings: &Settings) -> usize {

@@ -4,22 +4,24 @@
 //! directory is touched, so that a second process on the same port changes nothing; requests are answered only when
 //! the engine can decide them.
 //! Invariant: the first signal stops taking requests, answers what was begun and makes everything durable; the second
-//! ends the process at once. Nothing acknowledged depends on either.
+//! ends the process at once. Nothing acknowledged depends on either. A signal during the start ends the start.
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use domain::decide::Terms;
 use domain::ids::Tenant;
-use engine::system::{StartError, Started, System};
+use engine::system::{Start, StartError, Started, System};
 use include_dir::{Dir, include_dir};
 use policy::BundleSource;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
+use crate::cli::failure::Failure;
 use crate::config::{self, Flags, Settings, Sources};
 use crate::exit::Exit;
 use crate::http::{self, App, Server};
@@ -48,40 +50,24 @@ pub struct Options {
     pub json: bool,
 }
 
-/// A failure with the exit code that goes with it.
-struct Failed {
-    exit: Exit,
-    messages: Vec<String>,
-}
-
-fn failed(exit: Exit, message: impl ToString) -> Failed {
-    Failed { exit, messages: vec![message.to_string()] }
+fn failed(exit: Exit, message: impl ToString) -> Failure {
+    let code = match exit {
+        Exit::Usage => "configuration",
+        Exit::Data => "data",
+        Exit::Listen => "listen",
+        Exit::Ok | Exit::Failure | Exit::Unreachable | Exit::Interrupted => "failure",
+    };
+    Failure::new(exit, code, message.to_string())
 }
 
 /// Runs until a signal comes.
-pub fn run(options: &Options) -> Exit {
-    match serve(options) {
-        Ok(exit) => exit,
-        Err(failed) => {
-            let mut out = io::stderr().lock();
-            for message in &failed.messages {
-                let line = if options.json {
-                    serde_json::json!({ "error": message, "exit": failed.exit as u8 }).to_string()
-                } else {
-                    format!("error: {message}")
-                };
-                // There is nobody left to tell when standard error is closed.
-                let _ = writeln!(out, "{line}");
-            }
-            failed.exit
-        }
-    }
-}
-
-fn serve(options: &Options) -> Result<Exit, Failed> {
+///
+/// # Errors
+/// It did not start, or the interface ended by itself.
+pub fn run(options: &Options) -> Result<Exit, Failure> {
     let flags = Flags { data: options.data.clone(), listen: options.listen };
     let settings = config::load(&Sources::of_process(options.config.clone(), flags))
-        .map_err(|faults| Failed { exit: Exit::Usage, messages: faults.iter().map(ToString::to_string).collect() })?;
+        .map_err(|faults| failed(Exit::Usage, faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")))?;
     telemetry::start_logs(&settings.telemetry.level).map_err(|error| failed(Exit::Usage, error))?;
     let recorder = telemetry::install(&settings).map_err(|error| failed(Exit::Failure, error))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -91,15 +77,44 @@ fn serve(options: &Options) -> Result<Exit, Failed> {
     runtime.block_on(async {
         let server = Server::bind(&settings.http)
             .map_err(|error| failed(Exit::Listen, not_bound(settings.http.listen, &error)))?;
-        let signals = Signals::new().map_err(|error| failed(Exit::Failure, error))?;
-        let wanted = settings.clone();
-        let start = tokio::task::spawn_blocking(move || start(&wanted));
-        let (system, started) = start.await.map_err(|error| failed(Exit::Failure, error))??;
+        let mut signals = Signals::new().map_err(|error| failed(Exit::Failure, error))?;
+        let Some((system, started)) = started(&settings, &mut signals).await? else { return Ok(Exit::Ok) };
         for notice in &started.notices {
             tracing::warn!("{notice}");
         }
         serve_until_told(options, &settings, server, signals, (system, started), recorder).await
     })
+}
+
+/// Starts the engine; none when a signal came first and it has stopped again.
+async fn started(settings: &Settings, signals: &mut Signals) -> Result<Option<(System, Started)>, Failure> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let (wanted, told) = (settings.clone(), Arc::clone(&stop));
+    let mut starting = tokio::task::spawn_blocking(move || start(&wanted, told));
+    let name = tokio::select! {
+        started = &mut starting => return started.map_err(|error| failed(Exit::Failure, error))?.map(Some),
+        name = signals.next() => name,
+    };
+    tracing::info!(signal = name, "stopping before the start is over: nothing was acknowledged yet");
+    stop.store(true, Ordering::Relaxed);
+    let ended = tokio::select! {
+        ended = tokio::time::timeout(STOP_MAX, &mut starting) => ended.ok(),
+        _ = signals.next() => None,
+    };
+    match ended {
+        Some(Ok(Ok((system, _)))) => {
+            let drained = tokio::task::spawn_blocking(move || system.drain(ENGINE_STOP_MIN)).await;
+            drained.map_err(|error| failed(Exit::Failure, error))?;
+            Ok(None)
+        }
+        Some(Ok(Err(_))) => Ok(None),
+        Some(Err(error)) => Err(failed(Exit::Failure, error)),
+        None => {
+            // A store that is being opened cannot be interrupted, and waiting for its thread would be waiting for it.
+            tracing::warn!("the start did not end in time, or a second signal came: ending at once");
+            std::process::exit(Exit::Interrupted as i32);
+        }
+    }
 }
 
 async fn serve_until_told(
@@ -109,7 +124,7 @@ async fn serve_until_told(
     mut signals: Signals,
     (system, started): (System, Started),
     recorder: telemetry::Recorder,
-) -> Result<Exit, Failed> {
+) -> Result<Exit, Failure> {
     let system = Arc::new(system);
     let (stop, stopping) = watch::channel(false);
     let app = App::new(Arc::clone(&system), settings, recorder.clone(), stopping.clone());
@@ -208,11 +223,13 @@ fn not_bound(listen: SocketAddr, error: &io::Error) -> String {
     format!("cannot listen on {listen}: {error}; {remedy}")
 }
 
-fn start(settings: &Settings) -> Result<(System, Started), Failed> {
+fn start(settings: &Settings, stop: Arc<AtomicBool>) -> Result<(System, Started), Failure> {
     // The configuration is checked, so no name is left out here.
     let tenants: Vec<Tenant> =
         settings.tenants.iter().filter_map(|entry| Tenant::new(entry.name.as_str()).ok()).collect();
-    System::start(engine_settings(settings), Some(&sample()), &tenants).map_err(|error| failed(exit_of(&error), error))
+    let how = Start { stop, ..Start::default() };
+    System::start_as(engine_settings(settings), Some(&sample()), &tenants, how)
+        .map_err(|error| failed(exit_of(&error), error))
 }
 
 /// The engine's settings out of the configuration.
@@ -264,7 +281,7 @@ pub fn sample() -> BundleSource {
 /// The exit code that goes with a failed start.
 pub fn exit_of(error: &StartError) -> Exit {
     match error {
-        StartError::Bundle(_) => Exit::Failure,
+        StartError::Bundle(_) | StartError::Stopped => Exit::Failure,
         _ => Exit::Data,
     }
 }

@@ -104,7 +104,7 @@ impl Owner {
             self.stop(
                 format!(
                     "the frame at position {} is not the one that the state was folded from; restore data and log as a pair, \
-                     or run `lexecon rebuild` if the log is right",
+                     or run `lexecon rebuild --replace` if the log is right",
                     record.position
                 ),
                 out,

@@ -51,7 +51,7 @@ pub enum Error {
     Lookup(String),
     /// The log does not hold, where its place is recorded, the event that a read model names.
     #[error(
-        "partition {partition}: the log has no event {seq} where it should be; verify the ledger, then run `lexecon rebuild`"
+        "partition {partition}: the log has no event {seq} where it should be; verify the ledger, then stop the process and run `lexecon rebuild --replace`"
     )]
     Lost {
         /// The partition.

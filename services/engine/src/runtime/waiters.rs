@@ -2,7 +2,8 @@
 //!
 //! A repeat of a request in flight joins the one that is there instead of going through the log again. Entries are
 //! found by the request's keyed identity and not by its place in the log, so that an answer that is only found by
-//! reading on (after an unknown append) reaches whoever waits.
+//! reading on (after an unknown append) reaches whoever waits. An entry ends with whatever is told, also when the log
+//! did not take the request, so that a repeat submits again instead of joining one that nobody will answer.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use domain::command::Identity;
 use tokio::sync::oneshot;
 
+use super::submission::Receipt;
 use crate::view::DecisionView;
 
 /// What a waiting caller is told.
@@ -22,12 +24,21 @@ pub enum Told {
         /// Its place.
         seq: u64,
     },
+    /// The log did not take the request: nothing was written and nothing will be.
+    NotTaken {
+        /// Why.
+        reason: Arc<str>,
+    },
+    /// Nobody knows whether the request is in the log.
+    Unknown,
 }
 
 type Waiting = HashMap<[u8; 32], Vec<Entry>>;
 
 struct Entry {
     mac: [u8; 32],
+    /// Of the record that was submitted for all of them.
+    receipt: Arc<Receipt>,
     listeners: Vec<(u64, oneshot::Sender<Told>)>,
 }
 
@@ -70,26 +81,28 @@ impl Waiters {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Registers. The flag says whether the caller is the first, who has to submit.
-    pub fn register(&self, identity: Identity) -> (Listener, bool) {
+    /// Registers. Whoever gets no receipt is the first and has to submit, under `own`; others wait for the record that
+    /// the receipt stands for.
+    pub fn register(&self, own: &Arc<Receipt>) -> (Listener, Option<Arc<Receipt>>) {
+        let identity = *own.identity();
         let (sender, receiver) = oneshot::channel();
         let mut inner = self.lock();
         let id = inner.next_id;
         inner.next_id = id.wrapping_add(1);
         inner.count = inner.count.saturating_add(1);
         let entries = inner.waiting.entry(identity.key).or_default();
-        let first = match entries.iter_mut().find(|entry| entry.mac == identity.mac) {
+        let joined = match entries.iter_mut().find(|entry| entry.mac == identity.mac) {
             Some(entry) => {
                 entry.listeners.push((id, sender));
-                false
+                Some(entry.receipt.clone())
             }
             None => {
-                entries.push(Entry { mac: identity.mac, listeners: vec![(id, sender)] });
-                true
+                entries.push(Entry { mac: identity.mac, receipt: own.clone(), listeners: vec![(id, sender)] });
+                None
             }
         };
         drop(inner);
-        (Listener { waiters: self.clone(), identity, id, receiver, is_told: false }, first)
+        (Listener { waiters: self.clone(), identity, id, receiver, is_told: false }, joined)
     }
 
     /// Tells everybody who waits for these requests and bodies: a frame's answers at once, so that callers and owners

@@ -9,7 +9,7 @@ use domain::command::Identity;
 use eventlog::{LogReader, ReadLimit, Topic};
 
 use super::clock::Clock;
-use super::log_thread::ToLog;
+use super::log_thread::{Pushed, ToLog};
 use super::status::Statuses;
 use super::waiters::{Told, Waiters};
 use crate::kv::Kv;
@@ -23,7 +23,12 @@ const TICK: Duration = Duration::from_millis(20);
 const MERGE_MAX: usize = 1024;
 
 pub(super) enum ToWorker {
-    Input { partition: u32, input: Input },
+    /// `pushed` counts the bytes of pushed records until the message is taken.
+    Input {
+        partition: u32,
+        input: Input,
+        pushed: Option<Pushed>,
+    },
     Stop,
 }
 
@@ -157,7 +162,9 @@ fn told(answer: Answer) -> (Identity, Told) {
 
 /// Appends an input, joining pushes to the same input so that they become one batch.
 fn merge(inputs: &mut VecDeque<(u32, Input)>, message: ToWorker) -> bool {
-    let ToWorker::Input { partition, input } = message else { return true };
+    let ToWorker::Input { partition, input, pushed } = message else { return true };
+    // Taken: from here on the owner's own limits hold.
+    drop(pushed);
     if let Input::Pushed { topic, records } = input {
         for (known, earlier) in inputs.iter_mut() {
             if let Input::Pushed { topic: of, records: waiting } = earlier

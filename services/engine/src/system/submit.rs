@@ -1,20 +1,22 @@
 //! Taking requests. Those of one call go together, so that look-ups, the lock of the waiting and the message to the log
 //! cost once a call and not once a request.
 //!
-//! Invariant: whoever waits is registered before the request is sent, so that no answer is missed.
+//! Invariants: whoever waits is registered before the request is sent, so that no answer is missed; nothing is taken
+//! while readiness says no; and whoever joined a request that could not be sent is told so.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use domain::command::Identity;
 use domain::request::Request;
 use domain::request::limits::REQUEST_BYTES_MAX;
 use domain::routing::RoutingKey;
-use eventlog::{Health, NewRecord};
+use eventlog::NewRecord;
 
-use super::{Pending, Place, SubmitError, Submitted, System, random};
+use super::{Confirmation, Pending, SubmitError, Submitted, System, random};
 use crate::keys::{NONCE_BYTES, queue};
 use crate::owner;
+use crate::runtime::submission::{Place, Receipt, Submission};
+use crate::runtime::waiters::Told;
 
 /// A request on its way to the log.
 struct Prepared {
@@ -44,26 +46,23 @@ impl System {
         &self,
         requests: impl IntoIterator<Item = &'a Request>,
     ) -> Vec<Result<Submitted, SubmitError>> {
-        let log = match self.runtime.reader.health() {
-            Health::Working => Ok(()),
-            Health::Broken { error, .. } => Err(SubmitError::NotReady(format!("log: {error}"))),
-        };
-        let prepare = |request| log.clone().and_then(|()| self.prepare(request));
+        let ready = self.must_be_ready();
+        let prepare = |request| ready.clone().and_then(|()| self.prepare(request));
         let prepared: Vec<_> = requests.into_iter().map(prepare).collect();
         let asked: Vec<_> = prepared.iter().flatten().map(|one| (one.partition, one.identity)).collect();
         let mut known = self.reader.answered_many(&asked).map(Vec::into_iter);
-        let mut records = Vec::new();
+        let mut sent = Vec::new();
         let mut submitted = Vec::with_capacity(prepared.len());
         for one in prepared {
             submitted.push(one.and_then(|one| match known.as_mut().map_err(failed)?.next() {
                 Some(Some(view)) => Ok(Submitted::Repeat(Arc::new(view))),
-                _ => self.wait(one, &mut records),
+                _ => self.wait(one, &mut sent),
             }));
         }
-        if records.is_empty() {
+        if sent.is_empty() {
             return submitted;
         }
-        match self.runtime.submit(records) {
+        match self.runtime.submit(sent) {
             Ok(()) => submitted,
             Err(error) => {
                 let refuse = |one| match one {
@@ -76,15 +75,7 @@ impl System {
     }
 
     fn prepare(&self, request: &Request) -> Result<Prepared, SubmitError> {
-        if self.draining.load(Ordering::Relaxed) {
-            return Err(SubmitError::NotReady("the process is stopping".into()));
-        }
         let place = self.place()?;
-        if !self.runtime.statuses.all_running()
-            && let Some(first) = self.runtime.statuses.not_running().into_iter().next()
-        {
-            return Err(SubmitError::NotReady(first));
-        }
         let bytes = wire::encode_request(request).map_err(failed)?;
         if bytes.len() > REQUEST_BYTES_MAX {
             return Err(SubmitError::TooLarge { bytes: bytes.len(), limit: REQUEST_BYTES_MAX });
@@ -98,16 +89,32 @@ impl System {
     }
 
     /// Registers for the answer, and seals the request unless the same one is in flight.
-    fn wait(&self, one: Prepared, records: &mut Vec<NewRecord>) -> Result<Submitted, SubmitError> {
+    fn wait(&self, one: Prepared, sent: &mut Vec<Submission>) -> Result<Submitted, SubmitError> {
         let Prepared { place, partition, routing_key, identity, bytes } = one;
-        let (listener, first) = self.runtime.waiters.register(identity);
-        if first {
-            let nonce: [u8; NONCE_BYTES] = random().map_err(failed)?;
-            let framed = wire::framing::join(wire::NEWEST, &bytes);
-            let mut record = queue::seal_request(&self.secrets, partition, &framed, nonce).map_err(failed)?;
-            record.key = routing_key.record_key().to_vec();
-            records.push(record);
+        let own = Receipt::new(identity, place);
+        let (listener, joined) = self.runtime.waiters.register(&own);
+        if joined.is_none() {
+            match self.seal(partition, &routing_key, &bytes) {
+                Ok(record) => sent.push(Submission { record, receipt: own.clone() }),
+                Err(error) => {
+                    // Others may have joined by now.
+                    let reason = error.to_string().into();
+                    self.runtime.waiters.tell([(identity, Told::NotTaken { reason })]);
+                    return Err(error);
+                }
+            }
         }
-        Ok(Submitted::Pending(Pending { listener, _place: place, partition, reader: self.reader.clone() }))
+        let receipt = joined.unwrap_or_else(|| own.clone());
+        let confirmation =
+            Confirmation { confirmer: self.runtime.confirmer(), receipt, waiters: self.runtime.waiters.clone() };
+        Ok(Submitted::Pending(Pending { listener, confirmation, _own: own, partition, reader: self.reader.clone() }))
+    }
+
+    fn seal(&self, partition: u32, routing_key: &RoutingKey, bytes: &[u8]) -> Result<NewRecord, SubmitError> {
+        let nonce: [u8; NONCE_BYTES] = random().map_err(failed)?;
+        let framed = wire::framing::join(wire::NEWEST, bytes);
+        let mut record = queue::seal_request(&self.secrets, partition, &framed, nonce).map_err(failed)?;
+        record.key = routing_key.record_key().to_vec();
+        Ok(record)
     }
 }

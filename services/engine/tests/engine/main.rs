@@ -8,6 +8,9 @@
     missing_docs
 )]
 
+mod first_start;
 mod format;
+mod log_faults;
+mod offline;
 mod system;
 mod vectors;

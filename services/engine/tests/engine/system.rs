@@ -13,7 +13,7 @@ use engine::system::{Answered, Readiness, StartError, SubmitError, Submitted, Sy
 use engine::view::{DecisionView, Kind};
 use policy::{BundleSource, Outcome, ReasonCode};
 
-fn bundle() -> BundleSource {
+pub fn bundle() -> BundleSource {
     let files = [
         (
             "manifest.toml",
@@ -37,7 +37,7 @@ fn bundle() -> BundleSource {
 /// The same for every request, so that a repeat has the same body.
 static OCCURRED: OnceLock<i64> = OnceLock::new();
 
-fn request(id: &str, actor: &str, action: &str, subject: bool) -> Request {
+pub fn request(id: &str, actor: &str, action: &str, subject: bool) -> Request {
     let person = Subject {
         id_type: IdType::Email,
         id: SubjectId::new("ada@example.org").unwrap(),
@@ -73,12 +73,12 @@ fn request(id: &str, actor: &str, action: &str, subject: bool) -> Request {
     }
 }
 
-fn decide(runtime: &tokio::runtime::Runtime, system: &System, request: &Request) -> Arc<DecisionView> {
+pub fn decide(runtime: &tokio::runtime::Runtime, system: &System, request: &Request) -> Arc<DecisionView> {
     match system.submit(request).unwrap() {
         Submitted::Repeat(view) => view,
         Submitted::Pending(pending) => match runtime.block_on(pending.answer()) {
             Answered::Event(view) => view,
-            Answered::Unknown => panic!("no answer"),
+            other => panic!("no answer: {other:?}"),
         },
     }
 }
@@ -149,7 +149,10 @@ fn a_directory_serves_one_process_and_one_deployment() {
     let Err(error) = System::start(Settings { partitions: 4, ..Settings::new(&data) }, None, &[]) else {
         panic!("another deployment")
     };
-    assert!(matches!(error, StartError::DataDir(_)) && error.to_string().contains("log.partitions is 4"), "{error}");
+    assert!(
+        matches!(error, StartError::DataDir(_)) && error.to_string().contains("topology.partitions is 4"),
+        "{error}"
+    );
     std::fs::write(directory.path().join("notes.txt"), "mine").unwrap();
     let Err(error) = System::start(Settings::new(directory.path()), None, &[]) else { panic!("a foreign directory") };
     assert!(error.to_string().contains("not Lexecon's"), "{error}");

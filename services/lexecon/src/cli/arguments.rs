@@ -34,9 +34,9 @@ pub enum Command {
     #[command(subcommand)]
     Ledger(Ledger),
     /// Decide the whole ledger again and require every event byte for byte.
-    Replay(Offline),
-    /// Fold state and read models from the ledger afresh and require the same digests.
-    Rebuild(Offline),
+    Replay(Replay),
+    /// Fold state and read models from the ledger afresh and require the same digests, or replace them.
+    Rebuild(Rebuild),
     /// Work on a policy bundle in a directory.
     #[command(subcommand)]
     Policy(Policy),
@@ -66,6 +66,9 @@ pub struct Source {
     /// Data directory that no process uses.
     #[arg(long, value_name = "DIR", conflicts_with = "url")]
     pub data: Option<PathBuf>,
+    /// Configuration file, for --data.
+    #[arg(long, value_name = "FILE", env = "LEXECON_CONFIG")]
+    pub config: Option<PathBuf>,
     /// A running system.
     #[command(flatten)]
     pub remote: Remote,
@@ -88,6 +91,31 @@ pub struct Offline {
     /// Data directory that no process uses.
     #[arg(long, value_name = "DIR", default_value = "data")]
     pub data: PathBuf,
+    /// Configuration file. What the data directory records of its deployment goes before it.
+    #[arg(long, value_name = "FILE", env = "LEXECON_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Not possible on a running system, which says what to do instead.
+    #[arg(long, value_name = "URL", conflicts_with = "data")]
+    pub url: Option<String>,
+}
+
+/// `replay`
+#[derive(Clone, Debug, Args)]
+pub struct Replay {
+    /// Where the ledger is.
+    #[command(flatten)]
+    pub source: Offline,
+}
+
+/// `rebuild`
+#[derive(Clone, Debug, Args)]
+pub struct Rebuild {
+    /// Put what was made in the place of state and read models, whatever state these are in.
+    #[arg(long)]
+    pub replace: bool,
+    /// Where the ledger is.
+    #[command(flatten)]
+    pub source: Offline,
 }
 
 /// `serve`
@@ -156,6 +184,27 @@ pub enum Ledger {
     Partitions(Source),
     /// Frames that every reader refused, by partition.
     Strays(Source),
+    /// The head anchor: how far the log was acknowledged.
+    #[command(subcommand)]
+    Anchor(Anchor),
+}
+
+/// `ledger anchor`
+#[derive(Debug, Subcommand)]
+pub enum Anchor {
+    /// Write a new one from what lies in the log. Whatever is missing there counts as never acknowledged.
+    Rebuild(AnchorRebuild),
+}
+
+/// `ledger anchor rebuild`
+#[derive(Clone, Debug, Args)]
+pub struct AnchorRebuild {
+    /// Data directory that no process uses.
+    #[arg(long, value_name = "DIR")]
+    pub data: PathBuf,
+    /// Do it without asking. Verify the ledger against an export or a signed checkpoint first.
+    #[arg(long)]
+    pub yes: bool,
 }
 
 /// Form of an export.

@@ -1,12 +1,12 @@
-//! `ledger partitions | strays | export`.
+//! `ledger partitions | strays | export | anchor rebuild`.
 
 use serde_json::{Value, json};
 
-use super::arguments::{Ledger, Source};
-use super::export;
+use super::arguments::{Anchor, Ledger, Source};
 use super::failure::Failure;
 use super::output::{Output, text};
 use super::question::{Asked, Question};
+use super::{anchor, export};
 use crate::exit::Exit;
 
 /// Runs the command.
@@ -18,6 +18,7 @@ pub fn run(command: &Ledger, output: &mut Output<'_>) -> Result<Exit, Failure> {
         Ledger::Partitions(source) => partitions(source, output),
         Ledger::Strays(source) => strays(source, output),
         Ledger::Export(args) => export::run(args, output),
+        Ledger::Anchor(Anchor::Rebuild(args)) => anchor::rebuild(args, output),
     }
 }
 

@@ -7,9 +7,11 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use domain::ids::{ActorId, BadName, RequestId, Tenant};
-use engine::offline::{Offline, RebuildReport};
+use engine::datadir;
+use engine::offline::{Offline, RebuildReport, ReplaceReport};
 use engine::reader::Reader;
 use engine::replay::ReplayReport;
+use engine::system::StartError;
 use engine::view::DecisionView;
 use eventlog::Position;
 use indicatif::ProgressBar;
@@ -21,6 +23,8 @@ use super::arguments::Format;
 use super::export::Counted;
 use super::failure::Failure;
 use super::question::{Filter, Question};
+use super::reach;
+use crate::config::Flags;
 use crate::exit::Exit;
 use crate::http::answer::EntryBody;
 use crate::http::dead_letters::{self, LetterBody, LettersBody};
@@ -40,13 +44,17 @@ pub struct Directory {
 }
 
 impl Directory {
-    /// Opens it.
+    /// Opens it. Says where the configuration, if there is one, contradicts what the directory records.
     ///
     /// # Errors
-    /// It is not there, in use, another's, or damaged.
-    pub fn open(path: &Path) -> Result<Directory, Failure> {
-        let offline =
-            Offline::open(path).map_err(|error| Failure::new(serve::exit_of(&error), "data", error.to_string()))?;
+    /// The configuration has faults; the directory is not there, in use, another's, or damaged.
+    pub fn open(path: &Path, config: Option<&Path>) -> Result<Directory, Failure> {
+        let settings = reach::settings(config, Flags { data: Some(path.to_owned()), listen: None })?;
+        let offline = Offline::open(path).map_err(|error| {
+            let in_use = matches!(error, StartError::DataDir(datadir::Error::Locked { .. }));
+            Failure::new(serve::exit_of(&error), if in_use { "in_use" } else { "data" }, error.to_string())
+        })?;
+        reach::say_differences(path, config.is_some(), &settings, offline.deployment(), offline.terms());
         Ok(Directory { offline })
     }
 
@@ -73,11 +81,11 @@ impl Directory {
             Question::Outcomes { partition, after } => outcomes(&reader, *partition, *after),
             Question::DeadLetters { cursor } => {
                 let from = dead_letters::place(cursor.as_deref()).map_err(|problem| invalid(problem.detail))?;
-                let (views, next) = self.offline.letters().page(from, PAGE).map_err(broken)?;
+                let (views, next) = self.offline.letters().map_err(broken)?.page(from, PAGE).map_err(broken)?;
                 value(&LettersBody::of(&views, next))
             }
             Question::DeadLetter { partition, position } => {
-                let one = self.offline.letters().one(*partition, Position(*position));
+                let one = self.offline.letters().map_err(broken)?.one(*partition, Position(*position));
                 value(&LetterBody::of(&one.map_err(|error| not_found(error.to_string()))?))
             }
         }
@@ -123,6 +131,14 @@ impl Directory {
     /// The ledger does not hold together.
     pub fn rebuild(&self, progress: &mut dyn FnMut(u64, u64)) -> Result<RebuildReport, Failure> {
         self.offline.rebuild(progress).map_err(broken)
+    }
+
+    /// Folds everything afresh and puts it in the place of what is there.
+    ///
+    /// # Errors
+    /// The ledger does not hold together.
+    pub fn replace(self, progress: &mut dyn FnMut(u64)) -> Result<ReplaceReport, Failure> {
+        self.offline.replace(progress).map_err(broken)
     }
 }
 

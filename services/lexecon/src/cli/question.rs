@@ -126,7 +126,7 @@ impl Asked {
     /// The address or the directory cannot be used.
     pub fn new(source: &Source) -> Result<Asked, Failure> {
         match &source.data {
-            Some(data) => Ok(Asked::Directory(offline::Directory::open(data)?)),
+            Some(data) => Ok(Asked::Directory(offline::Directory::open(data, source.config.as_deref())?)),
             None => Ok(Asked::Running(Reach::remote(&source.remote)?)),
         }
     }

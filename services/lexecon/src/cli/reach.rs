@@ -11,7 +11,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
+use domain::decide::Terms;
 use domain::ids::Tenant;
+use engine::datadir::{DataDir, Deployment};
 use engine::system::System;
 use http_body_util::BodyExt as _;
 use tokio::runtime::Runtime;
@@ -54,7 +56,7 @@ impl Reach {
     /// The configuration, the address or the directory cannot be used.
     pub fn new(source: &Source) -> Result<Reach, Failure> {
         match &source.data {
-            Some(data) => Reach::start(data),
+            Some(data) => Reach::start(data, source.config.as_deref()),
             None => Reach::remote(&source.remote),
         }
     }
@@ -68,9 +70,19 @@ impl Reach {
         Ok(Reach { runtime: runtime()?, place: Some(Place::Remote(client)) })
     }
 
-    fn start(data: &Path) -> Result<Reach, Failure> {
+    fn start(data: &Path, config: Option<&Path>) -> Result<Reach, Failure> {
         let flags = Flags { data: Some(data.to_owned()), listen: None };
-        let mut settings = settings(None, flags)?;
+        let mut settings = settings(config, flags)?;
+        let mut of_engine = serve::engine_settings(&settings);
+        // A command works on the deployment that is there; only `serve` changes what decisions are made under.
+        let described =
+            DataDir::described(data).map_err(|error| Failure::new(Exit::Data, "data", error.to_string()))?;
+        if let Some((deployment, terms)) = described {
+            say_differences(data, config.is_some(), &settings, &deployment, terms);
+            of_engine.partitions = deployment.partitions;
+            of_engine.routing = deployment.routing;
+            of_engine.terms = terms;
+        }
         // The token guards the network, and here is none.
         settings.http.token = None;
         let recorder = telemetry::install(&settings)
@@ -78,7 +90,7 @@ impl Reach {
         let runtime = runtime()?;
         let tenants: Vec<Tenant> =
             settings.tenants.iter().filter_map(|entry| Tenant::new(entry.name.as_str()).ok()).collect();
-        let (system, started) = System::start(serve::engine_settings(&settings), Some(&serve::sample()), &tenants)
+        let (system, started) = System::start(of_engine, Some(&serve::sample()), &tenants)
             .map_err(|error| Failure::new(serve::exit_of(&error), "data", error.to_string()))?;
         for notice in started.notices {
             // To people; a script asked for the answer only.
@@ -243,6 +255,41 @@ pub fn settings(file: Option<&Path>, flags: Flags) -> Result<Settings, Failure> 
         let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
         Failure::new(Exit::Usage, "configuration", faults.join("\n"))
     })
+}
+
+/// Says, to people, where the configuration and a data directory disagree about what the deployment is. The directory
+/// goes before: its ledger was made under what it says.
+pub fn say_differences(data: &Path, is_named: bool, settings: &Settings, deployment: &Deployment, terms: Terms) {
+    let (wanted, defaults) = (serve::engine_settings(settings), serve::engine_settings(&Settings::default()));
+    let hours = |terms: Terms| (terms.dedup_retention_us / 3_600_000_000).to_string();
+    let millis = |terms: Terms| (terms.future_max_us / 1_000).to_string();
+    let rows = [
+        (
+            "topology.partitions",
+            wanted.partitions.to_string(),
+            defaults.partitions.to_string(),
+            deployment.partitions.to_string(),
+        ),
+        (
+            "topology.routing",
+            wanted.routing.as_str().to_owned(),
+            defaults.routing.as_str().to_owned(),
+            deployment.routing.as_str().to_owned(),
+        ),
+        ("dedup.retention_hours", hours(wanted.terms), hours(defaults.terms), hours(terms)),
+        ("clock.future_max_ms", millis(wanted.terms), millis(defaults.terms), millis(terms)),
+    ];
+    for (key, wanted, default, found) in rows {
+        // A default that nobody wrote down contradicts nothing.
+        if wanted != found && (is_named || wanted != default) {
+            let shown = data.display();
+            let _ = writeln!(
+                std::io::stderr(),
+                "{key} is {wanted} in the configuration and {found} in {shown}, which is used; `lexecon serve` with \
+                 this configuration says what to do"
+            );
+        }
+    }
 }
 
 fn runtime() -> Result<Runtime, Failure> {

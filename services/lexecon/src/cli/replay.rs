@@ -1,8 +1,11 @@
-//! `replay` and `rebuild`: the two proofs over a directory that no process uses.
+//! `replay` and `rebuild`: the two proofs over a directory that no process uses, and the repair of what is derived.
+//!
+//! Deliberately not here: a running system. Both read the whole ledger and need state at rest; a backup, which is taken
+//! while it runs, proves the same.
 
 use serde_json::json;
 
-use super::arguments::Offline;
+use super::arguments::{Offline, Rebuild, Replay};
 use super::failure::Failure;
 use super::offline::Directory;
 use super::output::Output;
@@ -13,8 +16,8 @@ use crate::exit::Exit;
 ///
 /// # Errors
 /// The directory cannot be used, or the ledger does not hold together.
-pub fn replay(args: &Offline, output: &mut Output<'_>) -> Result<Exit, Failure> {
-    let directory = Directory::open(&args.data)?;
+pub fn replay(args: &Replay, output: &mut Output<'_>) -> Result<Exit, Failure> {
+    let directory = directory(&args.source, "replay")?;
     let bar = progress::bar(0, "frames", output.json);
     let report = directory.replay(&mut |done, total| {
         bar.set_length(total);
@@ -56,8 +59,11 @@ pub fn replay(args: &Offline, output: &mut Output<'_>) -> Result<Exit, Failure> 
 ///
 /// # Errors
 /// The directory cannot be used, or the ledger does not hold together.
-pub fn rebuild(args: &Offline, output: &mut Output<'_>) -> Result<Exit, Failure> {
-    let directory = Directory::open(&args.data)?;
+pub fn rebuild(args: &Rebuild, output: &mut Output<'_>) -> Result<Exit, Failure> {
+    let directory = directory(&args.source, "rebuild")?;
+    if args.replace {
+        return replace(directory, output);
+    }
     let bar = progress::bar(0, "events", output.json);
     let report = directory.rebuild(&mut |done, total| {
         bar.set_length(total);
@@ -86,6 +92,45 @@ pub fn rebuild(args: &Offline, output: &mut Output<'_>) -> Result<Exit, Failure>
             vec![part.name.to_string(), part.events.to_string(), format!("{:.2}", part.seconds), digest, verdict.into()]
         }));
         output.table(&rows)?;
+        if !equal {
+            output.line("`lexecon rebuild --replace` puts what was made in the place of what is there")?;
+        }
     }
     Ok(if equal { Exit::Ok } else { Exit::Failure })
+}
+
+/// `rebuild --replace`: exit code 0 when state and read models are those of the ledger.
+fn replace(directory: Directory, output: &mut Output<'_>) -> Result<Exit, Failure> {
+    let bar = progress::bar(0, "events", output.json);
+    let report = directory.replace(&mut |events| bar.inc(events))?;
+    bar.finish_and_clear();
+    if output.json {
+        let part = |part: &engine::offline::MadePart| json!({"name": part.name, "digest": hex::encode(part.digest)});
+        output.object(&json!({"replaced": true, "parts": report.parts.iter().map(part).collect::<Vec<_>>()}))?;
+    } else {
+        let mut rows = vec![["PART", "DIGEST", ""].map(str::to_owned).to_vec()];
+        rows.extend(report.parts.iter().map(|part| {
+            let digest = hex::encode(part.digest).chars().take(16).collect();
+            vec![part.name.to_string(), digest, "replaced".to_owned()]
+        }));
+        output.table(&rows)?;
+    }
+    Ok(Exit::Ok)
+}
+
+fn directory(args: &Offline, command: &str) -> Result<Directory, Failure> {
+    let on_a_backup = format!(
+        "take a backup with `lexecon backup DIR`, which works while the system runs, and then `lexecon {command} --data DIR`"
+    );
+    if args.url.is_some() {
+        let message = format!("a running system cannot {command}: it needs a ledger at rest; {on_a_backup}");
+        return Err(Failure::new(Exit::Usage, "usage", message));
+    }
+    Directory::open(&args.data, args.config.as_deref()).map_err(|failure| {
+        if failure.code == "in_use" {
+            let message = format!("{} is in use by another process; stop it, or {on_a_backup}", args.data.display());
+            return Failure { message, ..failure };
+        }
+        failure
+    })
 }

@@ -9,6 +9,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
+use engine::system::Submitted;
 use engine::view::DecisionView;
 use metrics::counter;
 use serde::{Deserialize, Serialize};
@@ -46,13 +47,13 @@ pub struct Wait {
     request_body = RequestBody,
     responses(
         (status = 200, description = "decided", body = DecisionBody<'static>, headers(("lexecon-position" = String, description = "partition:seq"))),
-        (status = 202, description = "in the log, not decided within the wait; `location` says where to ask", body = Problem),
+        (status = 202, description = "in the log for good, not decided within the wait; `location` says where to ask", body = Problem),
         (status = 400, description = "not valid; nothing was written", body = Problem),
         (status = 409, description = "the request id was used before with another body; the conflict is recorded", body = Problem),
         (status = 413, description = "too large; nothing was written", body = Problem),
         (status = 422, description = "refused; the refusal is recorded", body = Problem),
         (status = 429, description = "too much in flight; nothing was written", body = Problem),
-        (status = 503, description = "not ready; nothing was written", body = Problem),
+        (status = 503, description = "`not_ready`: nothing was written; `unknown`: nobody knows, `location` says where to ask", body = Problem),
     )
 )]
 pub async fn submit(
@@ -135,15 +136,13 @@ pub async fn batch(
     drop(bytes);
     crate::telemetry::observe(table::HTTP_BATCH, requests.len());
     let begun = submit::begin_many(&app, requests);
-    let mut finished = Vec::with_capacity(begun.len());
-    for one in begun {
-        finished.push(match one {
-            Ok((pending, location)) => {
-                submit::finish(pending, &location, deadline.duration_since(tokio::time::Instant::now())).await
-            }
-            Err(problem) => Err(problem),
-        });
-    }
+    // All at once, so that those that are not decided in time are confirmed by one sync.
+    let left = deadline.duration_since(tokio::time::Instant::now());
+    let finish = |one: Result<(Submitted, submit::Location), Problem>| async move {
+        let (submitted, location) = one?;
+        submit::finish(submitted, &location, left).await
+    };
+    let finished = futures_util::future::join_all(begun.into_iter().map(finish)).await;
     let positions = last_of_each(&finished);
     let results = finished.iter().map(|one| match one {
         Ok(view) => ResultBody::Decision(DecisionBody::of(view)),
@@ -209,9 +208,9 @@ pub struct RawPlace {
     params(RawPlace),
     request_body(content = Vec<u8>, content_type = "application/octet-stream"),
     responses(
-        (status = 202, description = "in the log", body = ReceiptBody),
+        (status = 202, description = "in the log for good", body = ReceiptBody),
         (status = 413, description = "too large; nothing was written", body = Problem),
-        (status = 503, description = "not ready; nothing was written", body = Problem),
+        (status = 503, description = "`not_ready`: nothing was written; `unknown`: nobody knows", body = Problem),
     )
 )]
 pub async fn raw(

@@ -63,6 +63,7 @@ codes! {
     Busy "busy" TOO_MANY_REQUESTS "too much is in flight";
     Internal "internal" INTERNAL_SERVER_ERROR "something failed here";
     NotReady "not_ready" SERVICE_UNAVAILABLE "requests cannot be decided durably right now";
+    Unknown "unknown" SERVICE_UNAVAILABLE "nobody knows whether the request was written";
     NotReached "position_not_reached" SERVICE_UNAVAILABLE "reads have not caught up with the position asked for";
     Pending "pending" ACCEPTED "the request is in the log and not decided yet";
 }
@@ -123,7 +124,7 @@ pub struct Problem {
     /// For `rejected` and `conflict`: where the refusal is recorded.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ledger: Option<Coordinate>,
-    /// For `pending`: where to ask.
+    /// For `pending` and `unknown`: where to ask.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub location: Option<String>,
     /// The code as a value.
@@ -165,7 +166,8 @@ impl Problem {
 
     /// Seconds after which trying again makes sense.
     fn retry_after(&self) -> Option<HeaderValue> {
-        matches!(self.number, Code::Busy | Code::NotReady | Code::NotReached).then(|| HeaderValue::from_static("1"))
+        matches!(self.number, Code::Busy | Code::NotReady | Code::Unknown | Code::NotReached)
+            .then(|| HeaderValue::from_static("1"))
     }
 
     /// The finished answer.

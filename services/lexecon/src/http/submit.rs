@@ -104,14 +104,22 @@ pub(super) fn refused(error: &SubmitError) -> Problem {
             Code::TooLarge,
             format!("the request has {bytes} bytes in its stored form and may have {limit}; send less"),
         ),
+        SubmitError::Unknown(why) => unknown(why, "send it again unchanged, a repeat is recognised"),
         SubmitError::Failed(cause) => Problem::internal("submitting", cause),
     }
 }
 
-/// Waits for a decision.
+fn unknown(why: &str, remedy: &str) -> Problem {
+    Problem::new(Code::Unknown, format!("{why}; {remedy}"))
+}
+
+/// How long the log may take to say whether a request is durable, before the answer is that nobody knows.
+const CONFIRM: Duration = Duration::from_secs(5);
+
+/// Waits for a decision; after `wait`, until the request is durable at least.
 ///
 /// # Errors
-/// `pending` after `wait`, `conflict`, `rejected`.
+/// `pending`, `conflict`, `rejected`; `not_ready` when nothing was written after all, `unknown` when nobody knows.
 pub(super) async fn finish(
     submitted: Submitted,
     location: &Location,
@@ -124,19 +132,22 @@ pub(super) async fn finish(
         }
         Submitted::Pending(pending) => pending,
     };
+    let confirmation = pending.confirmation();
     match tokio::time::timeout(wait, pending.answer()).await {
-        Ok(Answered::Event(view)) => accepted(view),
-        // Not in time, or the engine went away with the request in the log: whether it is decided shows later.
-        Ok(Answered::Unknown) | Err(_) => {
-            counter!(table::HTTP_PENDING).increment(1);
-            let mut problem = Problem::new(
-                Code::Pending,
-                "it is in the log; ask for it at the location, or submit it again unchanged",
-            );
-            problem.location = Some(location.path());
-            Err(problem)
-        }
+        Ok(Answered::Event(view)) => return accepted(view),
+        Ok(Answered::NotTaken { reason }) => return Err(refused(&SubmitError::NotReady(reason.to_string()))),
+        // Not in time, or the log failed or the engine went away with the request in it.
+        Ok(Answered::Unknown) | Err(_) => {}
     }
+    let durable = tokio::time::timeout(CONFIRM, confirmation.confirmed()).await.unwrap_or(false);
+    let mut problem = if durable {
+        counter!(table::HTTP_PENDING).increment(1);
+        Problem::new(Code::Pending, "it is in the log; ask for it at the location, or submit it again unchanged")
+    } else {
+        unknown("the log did not confirm it", "ask for it at the location, or submit it again unchanged")
+    };
+    problem.location = Some(location.path());
+    Err(problem)
 }
 
 /// The decision, or the problem that a recorded refusal is.

@@ -11,9 +11,12 @@
 mod canary;
 mod cli;
 mod cli_agentdojo;
+mod cli_faults;
 mod cli_running;
+mod doors;
 mod http;
 mod http_hostile;
 mod http_metrics;
 mod http_start;
+mod log_faults;
 mod running;
