@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use domain::command::Identity;
 use engine::kv::memory::MemoryKv;
 use engine::owner::{Limits, Owner, Status};
 use engine::runtime::clock::Clock;
+use engine::runtime::submission::{Places, Receipt, Submission};
 use engine::runtime::{Parts, Runtime};
 use eventlog::memory::{Handle, Memory, Plan};
 use eventlog::{
@@ -151,12 +153,16 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) {
 #[test]
 fn a_log_that_goes_down_while_owners_compute_stops_none_of_them() {
     let (mut runtime, log, _) = start(1, false);
-    assert!(runtime.wait_until_running(DEADLINE).is_empty());
+    until("all run", || runtime.statuses.all_running());
     let ctx = sample::context(1, 2, Limits::default());
     let framed = |number| wire::frame_request(&sample::request("actor", number, 0)).unwrap();
     // All name new persons, so each frame has something to stage.
     let requests = (0..20).map(|number| NewRecord::new(Topic::Requests, number % 2, Vec::new(), framed(number)));
-    runtime.submit(sample::beginning(2, usize::MAX).into_iter().chain(requests).collect()).unwrap();
+    let (places, nobody) = (Places::new(100), Identity { key: [0; 32], mac: [0; 32] });
+    let submission =
+        |record| Submission { record, receipt: Receipt::new(nobody, places.take().expect("there are enough")) };
+    let records = sample::beginning(2, usize::MAX).into_iter().chain(requests);
+    runtime.submit(records.map(submission).collect()).unwrap();
     until("the log went down", || matches!(log.health(), Health::Broken { .. }));
     until("somebody noticed", || !runtime.statuses.all_running());
     until("the log is back, and everything decided", || {
@@ -184,7 +190,7 @@ fn a_partition_that_waits_is_not_held_up_by_one_that_is_busy() {
             scope.spawn(|| {
                 let record = NewRecord::new(Topic::Commands, 0, Vec::new(), b"no command".to_vec());
                 while !over.load(Ordering::Relaxed) {
-                    runtime.submit_and_wait(record.clone()).unwrap();
+                    runtime.submit_and_wait(record.clone(), None).unwrap();
                     sent.fetch_add(1, Ordering::Relaxed);
                 }
             });
