@@ -22,6 +22,8 @@ use rustix::fs::{FlockOperation, flock};
 /// The newest layout of the directory that this program knows.
 const FORMAT: u32 = 1;
 const DEPLOYMENT: &str = "lexecon.toml";
+/// The same while it is being written.
+const UNFINISHED: &str = "lexecon.new";
 
 /// Why a data directory cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -225,12 +227,12 @@ fn copy_secret(from: &Path, to: &Path) -> Result<(), Error> {
     file.write_all(&bytes).and_then(|()| file.sync_all()).map_err(io)
 }
 
-/// An empty directory, or one in which an earlier first start got no further than the lock and the keys.
+/// An empty directory, or one in which an earlier first start was killed before it had said what the deployment is.
 fn is_ours_to_fill(path: &Path) -> Result<bool, Error> {
     let io = |source| Error::Io { path: path.into(), source };
     for entry in fs::read_dir(path).map_err(io)? {
         let name = entry.map_err(io)?.file_name();
-        if name != "lock" && name != "lost+found" {
+        if name != "lock" && name != "lost+found" && name != UNFINISHED {
             return Ok(false);
         }
     }
@@ -258,7 +260,7 @@ fn describe(deployment: &Deployment) -> String {
 
 fn write_durably(directory: &Path, path: &Path, text: &str) -> Result<(), Error> {
     let io = |source| Error::Io { path: path.into(), source };
-    let beside = path.with_extension("new");
+    let beside = directory.join(UNFINISHED);
     let mut file = File::create(&beside).map_err(io)?;
     file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(io)?;
     fs::rename(&beside, path).map_err(io)?;

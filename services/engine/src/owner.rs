@@ -528,6 +528,7 @@ impl Owner {
     }
 
     fn read_failed(&mut self, now: Reading, topic: Topic, transient: bool, detail: String, out: &mut Vec<Action>) {
+        self.intake.unread(topic);
         if transient {
             self.wait(now, format!("cannot read {}: {detail}", topic.as_str()), out);
         } else {

@@ -163,6 +163,14 @@ impl Intake {
         Ok(())
     }
 
+    /// A read failed; what it was for is asked for again when the owner runs again.
+    pub(super) fn unread(&mut self, topic: Topic) {
+        if let Some(input) = self.input(topic) {
+            input.reading = false;
+            input.behind = true;
+        }
+    }
+
     /// The ledger is read again for what is missing here.
     pub(super) fn doubt(&mut self, topic: Topic) {
         if let Some(input) = self.input(topic) {

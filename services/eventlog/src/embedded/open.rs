@@ -4,6 +4,8 @@
 
 use std::{fs, io, path::Path};
 
+use rocksdb::{DB, Options};
+
 use super::{
     anchor::{self, Anchor, Mark},
     fault,
@@ -18,6 +20,11 @@ pub(super) fn open(settings: &Settings) -> Result<(Store, Anchor), Error> {
     let directory = &settings.directory;
     fs::create_dir_all(directory).map_err(|error| fault::of_io(directory, &error))?;
     let anchored = anchor::read(&settings.anchor)?;
+    if anchored.is_none() && is_unfinished(directory)? {
+        // The directory goes with it.
+        DB::destroy(&Options::default(), directory).map_err(|error| fault::of_rocksdb(directory, &error))?;
+        fs::create_dir_all(directory).map_err(|error| fault::of_io(directory, &error))?;
+    }
     let fresh = is_fresh(directory)?;
     if let (true, Some((_, mark))) = (fresh, &anchored) {
         return Err(missing_store(settings, mark));
@@ -67,6 +74,21 @@ pub fn rebuild_anchor(settings: &Settings) -> Result<(), Error> {
     }
     let store = Store::open(settings, false)?;
     anchor::create(&settings.anchor, &store.mark()?).map(|_| ())
+}
+
+/// Whether a first start was killed when it had made a database without a file that records could be in. RocksDB refuses
+/// to open that, and nothing was ever written to it.
+fn is_unfinished(directory: &Path) -> Result<bool, Error> {
+    let mut is_made = false;
+    for entry in fs::read_dir(directory).map_err(|error| fault::of_io(directory, &error))? {
+        let name = entry.map_err(|error| fault::of_io(directory, &error))?.file_name();
+        let name = name.to_string_lossy();
+        is_made |= name == "CURRENT";
+        if name.ends_with(".sst") || name.ends_with(".log") {
+            return Ok(false);
+        }
+    }
+    Ok(is_made)
 }
 
 /// Whether a database may be made here: there is none, and nothing else either.
