@@ -22,11 +22,17 @@ impl Client {
     /// Status and JSON body; none when the connection broke before the whole answer was there.
     pub fn call(&mut self, method: &str, path: &str, body: Option<&Value>) -> Option<(u16, Value)> {
         let body = body.map(Value::to_string).unwrap_or_default();
+        let (status, bytes) = self.send(method, path, "application/json", body.as_bytes())?;
+        Some((status, serde_json::from_slice(&bytes).unwrap_or(Value::Null)))
+    }
+
+    /// The same with bytes of any kind.
+    pub fn send(&mut self, method: &str, path: &str, media: &str, body: &[u8]) -> Option<(u16, Vec<u8>)> {
         let head = format!(
-            "{method} {path} HTTP/1.1\r\nhost: test\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            "{method} {path} HTTP/1.1\r\nhost: test\r\ncontent-type: {media}\r\ncontent-length: {}\r\n\r\n",
             body.len()
         );
-        self.stream.get_mut().write_all(format!("{head}{body}").as_bytes()).ok()?;
+        self.stream.get_mut().write_all(&[head.as_bytes(), body].concat()).ok()?;
         let mut line = String::new();
         self.stream.read_line(&mut line).ok()?;
         let status = line.split(' ').nth(1)?.parse().ok()?;
@@ -46,6 +52,6 @@ impl Client {
         }
         let mut bytes = vec![0; length];
         self.stream.read_exact(&mut bytes).ok()?;
-        Some((status, serde_json::from_slice(&bytes).unwrap_or(Value::Null)))
+        Some((status, bytes))
     }
 }

@@ -1,7 +1,7 @@
 //! A process that dies while it computes, again and again on the same record: the third death sets it aside.
 //!
-//! `strace` kills the program at the n-th write of one of its threads. Which write lies between storing the crash guard
-//! and removing it is found by trying; the guard in the state says when it was met.
+//! `strace` kills the program at the n-th write of one of its threads into the state. Which write lies between storing
+//! the crash guard and removing it is found by trying; the guard in the state says when it was met.
 
 use std::path::Path;
 use std::time::Duration;
@@ -11,15 +11,18 @@ use engine::kv::{Kv, Space};
 use serde_json::Value;
 
 use crate::client::Client;
-use crate::kill::{Acknowledged, acknowledged, body, verify_export};
+use crate::evidence::{Acknowledged, acknowledged, body, verify_export};
 use crate::server::{Server, run};
+use crate::strace::{self, can_trace, numbered_files};
 
 /// One partition and one thread that decides, so that each attempt goes the same way.
 const SETTINGS: [(&str, &str); 2] = [("LEXECON_TOPOLOGY__PARTITIONS", "1"), ("LEXECON_ENGINE__WORKERS", "1")];
 /// The default of the engine's limit.
 const DEATHS: u64 = 3;
-const ATTEMPTS_MAX: usize = 400;
-const WRITES_MAX: u32 = 40;
+const ATTEMPTS_MAX: usize = 150;
+const WRITES_MAX: u32 = 30;
+/// File numbers that the state may reach meanwhile.
+const FILES_AHEAD: u64 = 30;
 
 /// Where the guard says the process died, and how often before that.
 fn guard(data: &Path) -> Option<(u64, u64)> {
@@ -31,9 +34,8 @@ fn guard(data: &Path) -> Option<(u64, u64)> {
 
 /// One life under `strace`. Returns whether the request was answered.
 fn live(data: &Path, write: u32, id: &str) -> Option<Value> {
-    let injection = format!("inject=write:signal=SIGKILL:when={write}");
-    let strace = ["strace", "-f", "-o", "/dev/null", "-e", "trace=write", "-e", &injection];
-    let server = Server::under(&strace, data, &SETTINGS).ok()?;
+    let state = numbered_files(&data.join("state"), FILES_AHEAD);
+    let mut server = strace::server(&format!("write:signal=SIGKILL:when={write}"), &state, data, &SETTINGS).ok()?;
     let call = |mut client: Client| client.call("POST", "/v1/decisions?wait=2000", Some(&body(id)));
     let answer = Client::connect(&server.address).and_then(call);
     server.ends_within(Duration::from_millis(if answer.is_some() { 0 } else { 3_000 }));
@@ -42,12 +44,7 @@ fn live(data: &Path, write: u32, id: &str) -> Option<Value> {
 
 #[test]
 fn what_kills_the_process_three_times_is_set_aside() {
-    let can = std::process::Command::new("strace").args(["-f", "-o", "/dev/null", "true"]).output();
-    if !can.is_ok_and(|output| output.status.success()) {
-        replay_tests::skip(
-            "crash crash_loop::what_kills_the_process_three_times_is_set_aside",
-            "strace cannot trace here",
-        );
+    if !can_trace("crash_loop::what_kills_the_process_three_times_is_set_aside") {
         return;
     }
     let directory = tempfile::tempdir().unwrap();
@@ -92,7 +89,7 @@ fn what_kills_the_process_three_times_is_set_aside() {
     assert_eq!(code, 0, "{err}");
     assert!(out.contains("quarantined"), "{out}");
     server.kill();
-    let events = verify_export(&data, directory.path(), &known);
+    let events = verify_export(&data, directory.path(), &known).events;
     println!(
         "crash loop: {lives} lives, killed {DEATHS} times while computing offset {offset}, then set aside as quarantined; {} \
          others decided, {events} events verify",

@@ -1,4 +1,5 @@
-//! The real binary, killed without warning, again and again, under load; on damaged files; on a full disk.
+//! The real binary, killed without warning, again and again, under load; on damaged, old and foreign files; on a full
+//! disk and on one that fails; and its proofs, which must be able to say no.
 //!
 //! The parent keeps what was acknowledged: request id, coordinate, event hash. After every kill the program is started
 //! on the same directory and must give the same answers; at the end the exported ledger alone must hold every
@@ -13,9 +14,17 @@
     missing_docs
 )]
 
+mod canary;
 mod client;
 mod crash_loop;
 mod damage;
+mod evidence;
 mod full_disk;
 mod kill;
+mod load;
+mod not_ready;
+mod proofs;
+mod restored;
 mod server;
+mod strace;
+mod syncs;
