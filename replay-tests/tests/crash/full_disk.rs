@@ -179,7 +179,7 @@ fn a_disk_without_a_byte_left_loses_nothing() {
     server.kill();
     let events = verify_export(&data, directory.path(), &known).events;
     println!(
-        "full disk without a reserve: {meanwhile} acknowledged before it was noticed, not ready {shown:?} after the first refusal, 20          more refused, ready again {recovered}; all {} acknowledged are there, {events} events verify",
+        "full disk without a reserve: {meanwhile} acknowledged before it was noticed, not ready {shown:?} after the first refusal, 20 more refused, ready again {recovered}; all {} acknowledged are there, {events} events verify",
         known.len()
     );
 }

@@ -13,7 +13,8 @@ use serde_json::Value;
 /// How long a stop may take: what the program promises.
 const STOP_MAX: Duration = Duration::from_secs(15);
 
-/// A binary of this workspace, built by the same `cargo test --workspace`.
+/// A binary of this workspace, built by the same `cargo test --workspace`. With `--test crash` alone it is not built
+/// again: then `cargo build --workspace --bins` comes first.
 pub fn binary(name: &str) -> PathBuf {
     let mut path = std::env::current_exe().unwrap();
     path.pop();
