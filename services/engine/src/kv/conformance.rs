@@ -195,7 +195,7 @@ fn a_second_process_and_a_damaged_file_are_named() {
         Ok(kv) => kv.get(Space::State, b"key").unwrap_err(),
     };
     assert!(matches!(error, Error::Damaged { .. }), "{error}");
-    assert!(error.to_string().contains("made anew from the ledger"));
+    assert!(error.to_string().contains("lexecon rebuild --replace"), "{error}");
 }
 
 #[test]
