@@ -4,6 +4,7 @@
 //! to a caller before its event is durable; data and keys are backed up as a pair, keys last, so that every key a copied
 //! event needs is in the copy.
 
+mod in_force;
 mod submit;
 
 use std::path::Path;

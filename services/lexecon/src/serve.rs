@@ -12,21 +12,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use domain::decide::Terms;
-use domain::ids::Tenant;
 use engine::system::{StartError, Started, System};
-use include_dir::{Dir, include_dir};
-use policy::BundleSource;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
+pub use crate::assembly::engine_settings;
+use crate::bundles;
 use crate::config::{self, Flags, Settings, Sources};
 use crate::exit::Exit;
 use crate::http::{self, App, Server};
 use crate::telemetry;
-
-/// What the first start puts in force.
-static SAMPLE: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../compliance/bundles/enterprise-general");
 
 /// A stop takes no longer than this in all.
 const STOP_MAX: Duration = Duration::from_millis(9_500);
@@ -44,6 +39,8 @@ pub struct Options {
     pub data: Option<PathBuf>,
     /// `--listen`
     pub listen: Option<SocketAddr>,
+    /// `--policy`
+    pub policy: Option<String>,
     /// `--json`
     pub json: bool,
 }
@@ -79,7 +76,7 @@ pub fn run(options: &Options) -> Exit {
 }
 
 fn serve(options: &Options) -> Result<Exit, Failed> {
-    let flags = Flags { data: options.data.clone(), listen: options.listen };
+    let flags = Flags { data: options.data.clone(), listen: options.listen, policy: options.policy.clone() };
     let settings = config::load(&Sources::of_process(options.config.clone(), flags))
         .map_err(|faults| Failed { exit: Exit::Usage, messages: faults.iter().map(ToString::to_string).collect() })?;
     telemetry::start_logs(&settings.telemetry.level).map_err(|error| failed(Exit::Usage, error))?;
@@ -209,56 +206,11 @@ fn not_bound(listen: SocketAddr, error: &io::Error) -> String {
 }
 
 fn start(settings: &Settings) -> Result<(System, Started), Failed> {
-    // The configuration is checked, so no name is left out here.
-    let tenants: Vec<Tenant> =
-        settings.tenants.iter().filter_map(|entry| Tenant::new(entry.name.as_str()).ok()).collect();
-    System::start(engine_settings(settings), Some(&sample()), &tenants).map_err(|error| failed(exit_of(&error), error))
-}
-
-/// The engine's settings out of the configuration.
-pub fn engine_settings(settings: &Settings) -> engine::settings::Settings {
-    let hour_us = 3_600_000_000_i64;
-    let micros = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX).saturating_mul(1_000);
-    let defaults = engine::settings::Settings::new(settings.data.directory.clone());
-    engine::settings::Settings {
-        log: eventlog::embedded::Settings {
-            free_bytes_min: settings.log.free_bytes_min,
-            probe_every: Duration::from_millis(settings.log.probe_ms),
-            ..defaults.log
-        },
-        partitions: settings.topology.partitions,
-        routing: match settings.topology.routing {
-            config::Routing::Actor => domain::routing::Routing::Actor,
-            config::Routing::Tenant => domain::routing::Routing::Tenant,
-        },
-        terms: Terms {
-            dedup_retention_us: i64::try_from(settings.dedup.retention_hours)
-                .unwrap_or(i64::MAX)
-                .saturating_mul(hour_us),
-            future_max_us: micros(settings.clock.future_max_ms),
-        },
-        workers: settings.engine.workers,
-        clock_max_step_us: micros(settings.clock.max_step_ms),
-        inflight_max: settings.engine.inflight_max,
-        lag_events_max: settings.engine.lag_events_max,
-        start_timeout: Duration::from_millis(settings.engine.start_timeout_ms),
-        ..defaults
-    }
-}
-
-/// The bundle that the first start puts in force.
-pub fn sample() -> BundleSource {
-    fn collect(dir: &Dir<'_>, files: &mut std::collections::BTreeMap<String, Vec<u8>>) {
-        for file in dir.files() {
-            files.insert(file.path().to_string_lossy().into_owned(), file.contents().to_vec());
-        }
-        for inner in dir.dirs() {
-            collect(inner, files);
-        }
-    }
-    let mut files = std::collections::BTreeMap::new();
-    collect(&SAMPLE, &mut files);
-    BundleSource { files }
+    bundles::start(settings).map_err(|error| Failed {
+        exit: error.exit(),
+        // A broken bundle may have several faults, each with its place.
+        messages: error.to_string().lines().map(str::to_owned).collect(),
+    })
 }
 
 /// The exit code that goes with a failed start.

@@ -41,7 +41,8 @@ use crate::serve;
 pub fn run(cli: Cli) -> Exit {
     let json = cli.json;
     if let Command::Serve(args) = cli.command {
-        let options = serve::Options { config: args.config, data: args.data, listen: args.listen, json };
+        let options =
+            serve::Options { config: args.config, data: args.data, listen: args.listen, policy: args.policy, json };
         return serve::run(&options);
     }
     let mut stdout = BufWriter::new(std::io::stdout().lock());

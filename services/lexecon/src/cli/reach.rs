@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use domain::ids::Tenant;
 use engine::system::System;
 use http_body_util::BodyExt as _;
 use tokio::runtime::Runtime;
@@ -23,7 +22,7 @@ use super::failure::Failure;
 use crate::client::{self, Answer, Client, Problem};
 use crate::config::{self, Flags, Secret, Settings, Sources};
 use crate::exit::Exit;
-use crate::{http as interface, serve, telemetry};
+use crate::{bundles, http as interface, telemetry};
 
 /// How long one call may take, streams apart.
 const CALL: Duration = Duration::from_secs(60);
@@ -53,8 +52,16 @@ impl Reach {
     /// # Errors
     /// The configuration, the address or the directory cannot be used.
     pub fn new(source: &Source) -> Result<Reach, Failure> {
+        Reach::with_policy(source, None)
+    }
+
+    /// The same, with this bundle in force when one is started here.
+    ///
+    /// # Errors
+    /// As [`Reach::new`], and when the bundle cannot be put in force.
+    pub fn with_policy(source: &Source, policy: Option<&str>) -> Result<Reach, Failure> {
         match &source.data {
-            Some(data) => Reach::start(data),
+            Some(data) => Reach::start(data, policy),
             None => Reach::remote(&source.remote),
         }
     }
@@ -68,18 +75,18 @@ impl Reach {
         Ok(Reach { runtime: runtime()?, place: Some(Place::Remote(client)) })
     }
 
-    fn start(data: &Path) -> Result<Reach, Failure> {
-        let flags = Flags { data: Some(data.to_owned()), listen: None };
+    fn start(data: &Path, policy: Option<&str>) -> Result<Reach, Failure> {
+        let flags = Flags { data: Some(data.to_owned()), listen: None, policy: policy.map(str::to_owned) };
         let mut settings = settings(None, flags)?;
         // The token guards the network, and here is none.
         settings.http.token = None;
         let recorder = telemetry::install(&settings)
             .map_err(|error| Failure::new(Exit::Failure, "telemetry", error.to_string()))?;
         let runtime = runtime()?;
-        let tenants: Vec<Tenant> =
-            settings.tenants.iter().filter_map(|entry| Tenant::new(entry.name.as_str()).ok()).collect();
-        let (system, started) = System::start(serve::engine_settings(&settings), Some(&serve::sample()), &tenants)
-            .map_err(|error| Failure::new(serve::exit_of(&error), "data", error.to_string()))?;
+        let (system, started) = bundles::start(&settings).map_err(|error| {
+            let code = if matches!(error, bundles::NotStarted::Bundle(_)) { "bundle" } else { "data" };
+            Failure::new(error.exit(), code, error.to_string())
+        })?;
         for notice in started.notices {
             // To people; a script asked for the answer only.
             let _ = writeln!(std::io::stderr(), "{notice}");
