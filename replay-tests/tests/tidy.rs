@@ -9,7 +9,7 @@ mod tidy_rules;
 
 use std::path::Path;
 
-use tidy_rules::{Tree, changelog, links, sizes, status, words};
+use tidy_rules::{Tree, changelog, links, proofs, sizes, status, words};
 
 fn workspace() -> Tree {
     let tree = Tree::read(Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap());
@@ -147,6 +147,38 @@ fn readme_has_a_row_for_each_requirement() {
     check(status::rows, &[], &["README.md is missing"]);
     assert_eq!(status::REQUIREMENTS.len(), 51);
     is_clean(status::rows);
+}
+
+#[test]
+fn every_invariant_names_a_test_that_runs() {
+    let document = "# A\n\n## Invariants\n| id | what | test |\n|---|---|---|\n| I1 | x | `t/a.rs::holds` |\n\n## B\n";
+    let code = "#[test]\nfn holds() {}\n";
+    let planted: &[(&str, &str, &str)] = &[
+        (document, "", "ARCHITECTURE.md:6: t/a.rs::holds: there is no function holds"),
+        (document, "fn holds() {}\n", "ARCHITECTURE.md:6: t/a.rs::holds: holds is no test"),
+        (
+            document,
+            "#[test]\n#[ignore = \"why\"]\nfn holds() {}\n",
+            "ARCHITECTURE.md:6: t/a.rs::holds: holds is ignored",
+        ),
+        (&document.replace("t/a.rs", "t/b.rs"), code, "ARCHITECTURE.md:6: t/b.rs::holds: there is no file t/b.rs"),
+        (&document.replace("`t/a.rs::holds`", "trust me"), code, "ARCHITECTURE.md:6: I1 names no test"),
+        (
+            &document.replace("\n\n## B", "\n| I1 | y | `t/a.rs::holds` |\n\n## B"),
+            code,
+            "ARCHITECTURE.md:7: I1 stands twice",
+        ),
+        ("# A\n", code, "ARCHITECTURE.md: no table under `## Invariants`"),
+    ];
+    check(proofs::named, &[("ARCHITECTURE.md", document), ("t/a.rs", code)], &[]);
+    for (document, code, expected) in planted {
+        check(proofs::named, &[("ARCHITECTURE.md", document), ("t/a.rs", code)], &[expected]);
+    }
+    let readme = ("README.md", "see `t/a.rs::gone`");
+    let expected = "README.md:1: t/a.rs::gone: there is no function gone";
+    check(proofs::named, &[("ARCHITECTURE.md", document), ("t/a.rs", code), readme], &[expected]);
+    check(proofs::named, &[], &["ARCHITECTURE.md is missing"]);
+    is_clean(proofs::named);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 pub mod changelog;
 pub mod links;
+pub mod proofs;
 pub mod sizes;
 pub mod status;
 pub mod words;

@@ -10,6 +10,7 @@ mod filter;
 mod frames;
 mod keys;
 mod page;
+mod state;
 #[cfg(test)]
 mod tests;
 

@@ -5,6 +5,7 @@
 //! event needs is in the copy.
 
 mod health;
+mod in_force;
 mod submit;
 
 use std::path::{Path, PathBuf};

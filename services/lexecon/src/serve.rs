@@ -13,22 +13,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use domain::decide::Terms;
-use domain::ids::Tenant;
 use engine::system::{Start, StartError, Started, System};
-use include_dir::{Dir, include_dir};
-use policy::BundleSource;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
+pub use crate::assembly::engine_settings;
+use crate::bundles;
 use crate::cli::failure::Failure;
 use crate::config::{self, Flags, Settings, Sources};
 use crate::exit::Exit;
 use crate::http::{self, App, Server};
 use crate::telemetry;
-
-/// What the first start puts in force.
-static SAMPLE: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../compliance/bundles/enterprise-general");
 
 /// A stop takes no longer than this in all.
 const STOP_MAX: Duration = Duration::from_millis(9_500);
@@ -46,6 +41,8 @@ pub struct Options {
     pub data: Option<PathBuf>,
     /// `--listen`
     pub listen: Option<SocketAddr>,
+    /// `--policy`
+    pub policy: Option<String>,
     /// `--json`
     pub json: bool,
 }
@@ -65,7 +62,7 @@ fn failed(exit: Exit, message: impl ToString) -> Failure {
 /// # Errors
 /// It did not start, or the interface ended by itself.
 pub fn run(options: &Options) -> Result<Exit, Failure> {
-    let flags = Flags { data: options.data.clone(), listen: options.listen };
+    let flags = Flags { data: options.data.clone(), listen: options.listen, policy: options.policy.clone() };
     let settings = config::load(&Sources::of_process(options.config.clone(), flags))
         .map_err(|faults| failed(Exit::Usage, faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")))?;
     telemetry::start_logs(&settings.telemetry.level).map_err(|error| failed(Exit::Usage, error))?;
@@ -224,58 +221,8 @@ fn not_bound(listen: SocketAddr, error: &io::Error) -> String {
 }
 
 fn start(settings: &Settings, stop: Arc<AtomicBool>) -> Result<(System, Started), Failure> {
-    // The configuration is checked, so no name is left out here.
-    let tenants: Vec<Tenant> =
-        settings.tenants.iter().filter_map(|entry| Tenant::new(entry.name.as_str()).ok()).collect();
     let how = Start { stop, ..Start::default() };
-    System::start_as(engine_settings(settings), Some(&sample()), &tenants, how)
-        .map_err(|error| failed(exit_of(&error), error))
-}
-
-/// The engine's settings out of the configuration.
-pub fn engine_settings(settings: &Settings) -> engine::settings::Settings {
-    let hour_us = 3_600_000_000_i64;
-    let micros = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX).saturating_mul(1_000);
-    let defaults = engine::settings::Settings::new(settings.data.directory.clone());
-    engine::settings::Settings {
-        log: eventlog::embedded::Settings {
-            free_bytes_min: settings.log.free_bytes_min,
-            probe_every: Duration::from_millis(settings.log.probe_ms),
-            ..defaults.log
-        },
-        partitions: settings.topology.partitions,
-        routing: match settings.topology.routing {
-            config::Routing::Actor => domain::routing::Routing::Actor,
-            config::Routing::Tenant => domain::routing::Routing::Tenant,
-        },
-        terms: Terms {
-            dedup_retention_us: i64::try_from(settings.dedup.retention_hours)
-                .unwrap_or(i64::MAX)
-                .saturating_mul(hour_us),
-            future_max_us: micros(settings.clock.future_max_ms),
-        },
-        workers: settings.engine.workers,
-        clock_max_step_us: micros(settings.clock.max_step_ms),
-        inflight_max: settings.engine.inflight_max,
-        lag_events_max: settings.engine.lag_events_max,
-        start_timeout: Duration::from_millis(settings.engine.start_timeout_ms),
-        ..defaults
-    }
-}
-
-/// The bundle that the first start puts in force.
-pub fn sample() -> BundleSource {
-    fn collect(dir: &Dir<'_>, files: &mut std::collections::BTreeMap<String, Vec<u8>>) {
-        for file in dir.files() {
-            files.insert(file.path().to_string_lossy().into_owned(), file.contents().to_vec());
-        }
-        for inner in dir.dirs() {
-            collect(inner, files);
-        }
-    }
-    let mut files = std::collections::BTreeMap::new();
-    collect(&SAMPLE, &mut files);
-    BundleSource { files }
+    bundles::start(settings, engine_settings(settings), how).map_err(|error| failed(error.exit(), error))
 }
 
 /// The exit code that goes with a failed start.

@@ -28,6 +28,18 @@ pub enum Error {
     /// The position waited for was not reached.
     #[error(transparent)]
     Wait(#[from] WaitError),
+    /// The position waited for was not reached by the owner's state.
+    #[error(
+        "state stands at {stands:?} of partition {partition} and has not reached event {wanted} in time; ask again, or without waiting"
+    )]
+    StateBehind {
+        /// The partition that is behind.
+        partition: u32,
+        /// The event waited for.
+        wanted: u64,
+        /// The last one folded.
+        stands: Option<u64>,
+    },
     /// Read models.
     #[error(transparent)]
     Follow(#[from] crate::follow::Error),

@@ -127,6 +127,10 @@ pub struct Serve {
     /// Address and port to listen on; port 0 takes a free one [default: 127.0.0.1:8480].
     #[arg(long, value_name = "ADDR:PORT")]
     pub listen: Option<SocketAddr>,
+    /// Policy bundle that must be in force: enterprise-general, eu-ai-act, or a directory. Another one than was in force
+    /// is published and activated through the ledger [default: what is in force; on a new ledger enterprise-general].
+    #[arg(long, value_name = "NAME|DIR")]
+    pub policy: Option<String>,
     /// Configuration file.
     #[arg(long, value_name = "FILE", env = "LEXECON_CONFIG")]
     pub config: Option<PathBuf>,
@@ -138,6 +142,9 @@ pub struct Decide {
     /// Files with one request each; `-` is standard input.
     #[arg(required = true, value_name = "FILES")]
     pub files: Vec<PathBuf>,
+    /// With --data: policy bundle that must be in force, as `serve` takes it.
+    #[arg(long, value_name = "NAME|DIR", requires = "data")]
+    pub policy: Option<String>,
     /// Where the answer comes from.
     #[command(flatten)]
     pub source: Source,

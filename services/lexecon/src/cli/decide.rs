@@ -24,7 +24,7 @@ pub fn run(args: &Decide, output: &mut Output<'_>) -> Result<Exit, Failure> {
         .iter()
         .map(|file| Ok((file, input::bytes(file, BODY_BYTES_MAX)?)))
         .collect::<Result<Vec<_>, Failure>>()?;
-    let reach = Reach::new(&args.source)?;
+    let reach = Reach::with_policy(&args.source, args.policy.as_deref())?;
     let mut exit = Exit::Ok;
     for (file, body) in bodies {
         let name = file.display().to_string();

@@ -64,7 +64,7 @@ impl Finding {
 /// Standard output cannot be written.
 pub fn run(args: &Doctor, output: &mut Output<'_>) -> Result<Exit, Failure> {
     let mut findings = vec![versions()];
-    let flags = Flags { data: args.serve.data.clone(), listen: args.serve.listen };
+    let flags = Flags { data: args.serve.data.clone(), listen: args.serve.listen, policy: args.serve.policy.clone() };
     let settings = match reach::settings(args.serve.config.as_deref(), flags.clone()) {
         Ok(settings) => {
             findings.push(Finding::ok("configuration", "valid"));

@@ -64,7 +64,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
 pub fn run(cli: Cli) -> Exit {
     let json = cli.json;
     if let Command::Serve(args) = cli.command {
-        let options = serve::Options { config: args.config, data: args.data, listen: args.listen, json };
+        let options =
+            serve::Options { config: args.config, data: args.data, listen: args.listen, policy: args.policy, json };
         return serve::run(&options)
             .unwrap_or_else(|failure| Output::new(json, &mut io::stdout().lock()).failure(&failure));
     }

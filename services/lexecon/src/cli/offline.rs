@@ -49,7 +49,7 @@ impl Directory {
     /// # Errors
     /// The configuration has faults; the directory is not there, in use, another's, or damaged.
     pub fn open(path: &Path, config: Option<&Path>) -> Result<Directory, Failure> {
-        let settings = reach::settings(config, Flags { data: Some(path.to_owned()), listen: None })?;
+        let settings = reach::settings(config, Flags { data: Some(path.to_owned()), listen: None, policy: None })?;
         let offline = Offline::open(path).map_err(|error| {
             let in_use = matches!(error, StartError::DataDir(datadir::Error::Locked { .. }));
             Failure::new(serve::exit_of(&error), if in_use { "in_use" } else { "data" }, error.to_string())

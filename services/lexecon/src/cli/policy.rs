@@ -1,22 +1,17 @@
 //! `policy check | test | explain`: work on a bundle in a directory. Nothing running is needed and nothing is changed.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use policy::{Bundle, BundleSource, Explanation, Fault, PolicyTrace, TestReport, Verdict, run_tests};
+use policy::{Bundle, Explanation, Fault, PolicyTrace, TestReport, Verdict, run_tests};
 use serde_json::{Value, json};
 
 use super::arguments::{Explain, Policy};
 use super::failure::Failure;
 use super::input;
 use super::output::Output;
+use crate::bundles;
 use crate::exit::Exit;
-
-/// Files of a bundle directory that are read at most; a wrong directory is noticed before it is read whole.
-const FILES_MAX: usize = 2_000;
-/// Bytes of a bundle that are read at most.
-const BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// Runs the command.
 ///
@@ -40,47 +35,8 @@ pub fn run(command: &Policy, output: &mut Output<'_>) -> Result<Exit, Failure> {
 }
 
 fn parse(directory: &Path) -> Result<Result<Bundle, Vec<Fault>>, Failure> {
-    Ok(Bundle::parse(&read(directory)?))
-}
-
-/// Reads a bundle directory: every file in it, hidden ones apart.
-///
-/// # Errors
-/// It cannot be read, or is far larger than a bundle.
-pub fn read(directory: &Path) -> Result<BundleSource, Failure> {
-    let mut files = BTreeMap::new();
-    let mut bytes = 0;
-    let mut folders = vec![PathBuf::new()];
-    while let Some(folder) = folders.pop() {
-        let at = directory.join(&folder);
-        let entries = fs::read_dir(&at)
-            .map_err(|error| Failure::file(&at, format!("{error}; name the directory of a bundle")))?;
-        for entry in entries {
-            let entry = entry.map_err(|error| Failure::file(&at, error))?;
-            let name = entry.file_name();
-            let path = folder.join(&name);
-            let full = directory.join(&path);
-            if name.to_string_lossy().starts_with('.') {
-                continue;
-            }
-            let meta = fs::metadata(&full).map_err(|error| Failure::file(&full, error))?;
-            if meta.is_dir() {
-                folders.push(path);
-                continue;
-            }
-            bytes += meta.len();
-            if files.len() >= FILES_MAX || bytes > BYTES_MAX {
-                return Err(Failure::file(
-                    directory,
-                    "has more in it than a bundle may have; name the directory of a bundle",
-                ));
-            }
-            let text = fs::read(&full).map_err(|error| Failure::file(&full, error))?;
-            let parts: Vec<_> = path.iter().map(|part| part.to_string_lossy().into_owned()).collect();
-            files.insert(parts.join("/"), text);
-        }
-    }
-    Ok(BundleSource { files })
+    let source = bundles::read(directory).map_err(|error| Failure::new(Exit::Usage, "file", error.to_string()))?;
+    Ok(Bundle::parse(&source))
 }
 
 fn refused(directory: &Path, faults: &[Fault], output: &mut Output<'_>) -> Result<Exit, Failure> {

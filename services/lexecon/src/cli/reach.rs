@@ -12,9 +12,8 @@ use std::time::Duration;
 
 use axum::body::Body;
 use domain::decide::Terms;
-use domain::ids::Tenant;
 use engine::datadir::{DataDir, Deployment};
-use engine::system::System;
+use engine::system::{Start, System};
 use http_body_util::BodyExt as _;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
@@ -25,7 +24,7 @@ use super::failure::Failure;
 use crate::client::{self, Answer, Client, Problem};
 use crate::config::{self, Flags, Secret, Settings, Sources};
 use crate::exit::Exit;
-use crate::{http as interface, serve, telemetry};
+use crate::{assembly, bundles, http as interface, telemetry};
 
 /// How long one call may take, streams apart.
 const CALL: Duration = Duration::from_secs(60);
@@ -55,8 +54,16 @@ impl Reach {
     /// # Errors
     /// The configuration, the address or the directory cannot be used.
     pub fn new(source: &Source) -> Result<Reach, Failure> {
+        Reach::with_policy(source, None)
+    }
+
+    /// The same, with this bundle in force when one is started here.
+    ///
+    /// # Errors
+    /// As [`Reach::new`], and when the bundle cannot be put in force.
+    pub fn with_policy(source: &Source, policy: Option<&str>) -> Result<Reach, Failure> {
         match &source.data {
-            Some(data) => Reach::start(data, source.config.as_deref()),
+            Some(data) => Reach::start(data, source.config.as_deref(), policy),
             None => Reach::remote(&source.remote),
         }
     }
@@ -70,10 +77,10 @@ impl Reach {
         Ok(Reach { runtime: runtime()?, place: Some(Place::Remote(client)) })
     }
 
-    fn start(data: &Path, config: Option<&Path>) -> Result<Reach, Failure> {
-        let flags = Flags { data: Some(data.to_owned()), listen: None };
+    fn start(data: &Path, config: Option<&Path>, policy: Option<&str>) -> Result<Reach, Failure> {
+        let flags = Flags { data: Some(data.to_owned()), listen: None, policy: policy.map(str::to_owned) };
         let mut settings = settings(config, flags)?;
-        let mut of_engine = serve::engine_settings(&settings);
+        let mut of_engine = assembly::engine_settings(&settings);
         // A command works on the deployment that is there; only `serve` changes what decisions are made under.
         let described =
             DataDir::described(data).map_err(|error| Failure::new(Exit::Data, "data", error.to_string()))?;
@@ -88,10 +95,10 @@ impl Reach {
         let recorder = telemetry::install(&settings)
             .map_err(|error| Failure::new(Exit::Failure, "telemetry", error.to_string()))?;
         let runtime = runtime()?;
-        let tenants: Vec<Tenant> =
-            settings.tenants.iter().filter_map(|entry| Tenant::new(entry.name.as_str()).ok()).collect();
-        let (system, started) = System::start(of_engine, Some(&serve::sample()), &tenants)
-            .map_err(|error| Failure::new(serve::exit_of(&error), "data", error.to_string()))?;
+        let (system, started) = bundles::start(&settings, of_engine, Start::default()).map_err(|error| {
+            let code = if matches!(error, bundles::NotStarted::Bundle(_)) { "bundle" } else { "data" };
+            Failure::new(error.exit(), code, error.to_string())
+        })?;
         for notice in started.notices {
             // To people; a script asked for the answer only.
             let _ = writeln!(std::io::stderr(), "{notice}");
@@ -260,7 +267,7 @@ pub fn settings(file: Option<&Path>, flags: Flags) -> Result<Settings, Failure> 
 /// Says, to people, where the configuration and a data directory disagree about what the deployment is. The directory
 /// goes before: its ledger was made under what it says.
 pub fn say_differences(data: &Path, is_named: bool, settings: &Settings, deployment: &Deployment, terms: Terms) {
-    let (wanted, defaults) = (serve::engine_settings(settings), serve::engine_settings(&Settings::default()));
+    let (wanted, defaults) = (assembly::engine_settings(settings), assembly::engine_settings(&Settings::default()));
     let hours = |terms: Terms| (terms.dedup_retention_us / 3_600_000_000).to_string();
     let millis = |terms: Terms| (terms.future_max_us / 1_000).to_string();
     let rows = [

@@ -19,6 +19,8 @@ pub struct Flags {
     pub data: Option<PathBuf>,
     /// `--listen`
     pub listen: Option<SocketAddr>,
+    /// `--policy`
+    pub policy: Option<String>,
 }
 
 /// Where a configuration comes from.
@@ -77,6 +79,9 @@ pub fn load(sources: &Sources) -> Result<Settings, Vec<Fault>> {
     if let Some(listen) = sources.flags.listen {
         settings.http.listen = listen;
     }
+    if let Some(policy) = &sources.flags.policy {
+        settings.policy.first = Some(policy.clone());
+    }
     let origins = Origins { file: file.as_ref(), sources };
     check(&mut settings, &origins, &mut faults);
     if faults.is_empty() { Ok(settings) } else { Err(faults) }
@@ -116,11 +121,20 @@ impl File {
         Ok(File { path: path.to_owned(), text, table })
     }
 
+    /// The line of `section.name`, or of `section[index].name` in a list of tables.
     fn line_of(&self, key: &str) -> Option<usize> {
         let document = toml::de::DeTable::parse(&self.text).ok()?;
         let (section, name) = key.split_once('.')?;
+        let (section, index) = match section.strip_suffix(']').and_then(|section| section.split_once('[')) {
+            Some((section, index)) => (section, Some(index.parse::<usize>().ok()?)),
+            None => (section, None),
+        };
         let (_, section) = document.get_ref().iter().find(|(known, _)| known.get_ref() == section)?;
-        let (place, _) = section.get_ref().as_table()?.iter().find(|(known, _)| known.get_ref() == name)?;
+        let table = match index {
+            Some(index) => section.get_ref().as_array()?.get(index)?.get_ref().as_table()?,
+            None => section.get_ref().as_table()?,
+        };
+        let (place, _) = table.iter().find(|(known, _)| known.get_ref() == name)?;
         Some(line_at(&self.text, place.span().start))
     }
 }
@@ -196,6 +210,7 @@ impl Origins<'_> {
         let flag = match key {
             "http.listen" if self.sources.flags.listen.is_some() => Some("--listen"),
             "data.directory" if self.sources.flags.data.is_some() => Some("--data"),
+            "policy.first" if self.sources.flags.policy.is_some() => Some("--policy"),
             _ => None,
         };
         if let Some(flag) = flag {
@@ -225,11 +240,13 @@ fn check(settings: &mut Settings, origins: &Origins<'_>, faults: &mut Vec<Fault>
                        set http.token_file (or LEXECON_HTTP__TOKEN), or listen on 127.0.0.1";
         faults.push(origins.fault("http.listen", message));
     }
-    if http.wait_default_ms > http.wait_max_ms {
-        faults.push(origins.fault("http.wait_default_ms", "must not be above http.wait_max_ms"));
+    for (key, other) in contradictions(settings) {
+        faults.push(origins.fault(key, other));
     }
-    if http.batch_bytes_max < http.body_bytes_max {
-        faults.push(origins.fault("http.batch_bytes_max", "must not be below http.body_bytes_max"));
+    if let Some(choice) = &settings.policy.first
+        && let Err(why) = crate::bundles::exists(choice)
+    {
+        faults.push(origins.fault("policy.first", why.to_string()));
     }
     if let Err(why) = crate::telemetry::check_level(&settings.telemetry.level) {
         faults.push(origins.fault("telemetry.level", why));
@@ -246,6 +263,34 @@ fn check(settings: &mut Settings, origins: &Origins<'_>, faults: &mut Vec<Fault>
             faults.push(origins.fault(&key, "stands in the list already; remove one of the two"));
         }
     }
+}
+
+/// Limits that cannot both hold: the key to change, and what it must not be.
+fn contradictions(settings: &Settings) -> impl Iterator<Item = (&'static str, &'static str)> {
+    let Settings { http, log, engine, state, follow, .. } = settings;
+    [
+        (http.wait_default_ms > http.wait_max_ms, "http.wait_default_ms", "must not be above http.wait_max_ms"),
+        (http.batch_bytes_max < http.body_bytes_max, "http.batch_bytes_max", "must not be below http.body_bytes_max"),
+        (
+            log.memory_bytes_max / 2 < log.write_buffer_bytes,
+            "log.memory_bytes_max",
+            "must be at least twice log.write_buffer_bytes",
+        ),
+        (log.reopen_max_ms < log.reopen_first_ms, "log.reopen_max_ms", "must not be below log.reopen_first_ms"),
+        (
+            engine.backoff_max_ms < engine.backoff_first_ms,
+            "engine.backoff_max_ms",
+            "must not be below engine.backoff_first_ms",
+        ),
+        (
+            state.block_cache_bytes < state.write_buffer_bytes,
+            "state.block_cache_bytes",
+            "must not be below state.write_buffer_bytes, which is part of it",
+        ),
+        (follow.retry_max_ms < follow.retry_first_ms, "follow.retry_max_ms", "must not be below follow.retry_first_ms"),
+    ]
+    .into_iter()
+    .filter_map(|(broken, key, rule)| broken.then_some((key, rule)))
 }
 
 /// The token that is in force, from the setting or from its file.

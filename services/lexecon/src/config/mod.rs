@@ -8,16 +8,20 @@
 //! file when `--config` does not. Nothing is read from a file that was not named.
 
 mod bounds;
+mod engine;
 mod fault;
+mod http;
 mod load;
 mod print;
 mod secret;
 mod settings;
+mod storage;
 
+pub use self::engine::{Engine, Follow};
+pub use self::http::Http;
 pub use fault::Fault;
 pub use load::{Flags, Sources, load};
 pub use print::effective;
 pub use secret::Secret;
-pub use settings::{
-    Clock, Data, Dedup, Engine, Http, Log, LogKind, Routing, Settings, Telemetry, TenantEntry, Topology,
-};
+pub use settings::{Clock, Data, Dedup, Policy, Routing, Settings, Telemetry, TenantEntry, Topology};
+pub use storage::{Compression, Log, LogKind, State};

@@ -6,6 +6,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use engine::letters::{Error, LetterView};
+use engine::system::System;
 use eventlog::Position;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -14,7 +15,7 @@ use super::answer::time;
 use super::app::App;
 use super::problem::{Code, Problem};
 use super::query::{Place, Strict};
-use super::reads;
+use super::reads::{self, After, Awaited};
 
 /// Who an operator is, until there are accounts.
 const BY: &str = "http";
@@ -103,6 +104,10 @@ pub struct LettersQuery {
     cursor: Option<String>,
     /// Items of the page.
     limit: Option<usize>,
+    /// Wait until the answer reflects this position: `partition:seq,…`.
+    after: Option<String>,
+    /// Milliseconds to wait for it.
+    wait: Option<u64>,
 }
 
 /// The place that a cursor names; the first of all without one.
@@ -125,30 +130,41 @@ pub fn place(cursor: Option<&str>) -> Result<(u32, Position), Problem> {
 pub async fn dead_letters(State(app): State<App>, Strict(query): Strict<LettersQuery>) -> Result<Response, Problem> {
     let limit = reads::page_size(&app, query.limit)?;
     let from = place(query.cursor.as_deref())?;
+    let after = After::new(query.after, query.wait).checked(&app)?;
     app.read(move |system| {
+        let positions = reached(system, &after)?;
         let (views, next) = system.letters().page(from, limit).map_err(|error| failed(&error))?;
-        Ok(axum::Json(LettersBody::of(&views, next)).into_response())
+        Ok(reads::reflecting(LettersBody::of(&views, next), &positions))
     })
     .await
+}
+
+/// Waits, and says what an answer that is read from now on reflects at least.
+fn reached(system: &System, after: &Awaited) -> Result<Vec<(u32, u64)>, Problem> {
+    after.reach_state(system.reader())?;
+    system.reader().state_positions().map_err(|error| reads::failed(&error))
 }
 
 /// One dead letter.
 #[utoipa::path(
     get, path = "/v1/dead-letters/{partition}/{position}", tag = "dead letters",
-    params(("partition" = u32, Path), ("position" = u64, Path)),
+    params(("partition" = u32, Path), ("position" = u64, Path), After),
     responses((status = 200, description = "found", body = LetterBody), (status = 404, description = "no such letter", body = Problem))
 )]
 pub async fn dead_letter(
     State(app): State<App>,
     Place((partition, position)): Place<(u32, String)>,
+    Strict(after): Strict<After>,
 ) -> Result<Response, Problem> {
     if position.split_once(':').is_some_and(|(_, verb)| verb == "retry" || verb == "discard") {
         return Err(Problem::new(Code::MethodNotAllowed, "use POST"));
     }
     let position = number(&position)?;
+    let after = after.checked(&app)?;
     app.read(move |system| {
+        let positions = reached(system, &after)?;
         let view = system.letters().one(partition, position).map_err(|error| failed(&error))?;
-        Ok(axum::Json(LetterBody::of(&view)).into_response())
+        Ok(reads::reflecting(LetterBody::of(&view), &positions))
     })
     .await
 }
@@ -208,7 +224,8 @@ pub(super) async fn act(
         };
         let view = done.map_err(|error| failed(&error))?;
         let status = if view.done.is_some() { StatusCode::OK } else { StatusCode::ACCEPTED };
-        Ok((status, axum::Json(LetterBody::of(&view))).into_response())
+        let recorded: Vec<_> = view.done.iter().map(|(_, seq)| (partition, *seq)).collect();
+        Ok((status, reads::reflecting(LetterBody::of(&view), &recorded)).into_response())
     })
     .await
 }

@@ -21,7 +21,7 @@ use super::answer::time;
 use super::app::{App, permit};
 use super::problem::{Code, Problem};
 use super::query::Strict;
-use super::reads;
+use super::reads::{self, After};
 use super::streams::Held;
 
 /// One outcome.
@@ -109,6 +109,11 @@ pub struct OutcomesQuery {
     after: Option<u64>,
     /// Items of a page.
     limit: Option<usize>,
+    /// Wait until the page reflects this position of the ledger: `partition:seq,…`. Not `after`, which is a number of
+    /// an outcome here. A stream needs none: it sends what comes.
+    position: Option<String>,
+    /// Milliseconds to wait for it.
+    wait: Option<u64>,
 }
 
 /// Outcomes of a partition, in order.
@@ -142,6 +147,12 @@ pub async fn outcomes(
     }
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if accept.contains("text/event-stream") {
+        if query.position.is_some() || query.wait.is_some() {
+            return Err(Problem::new(
+                Code::InvalidQuery,
+                "position, wait: only a page waits; a stream sends what comes, so leave them out",
+            ));
+        }
         return stream(&app, &query, &headers);
     }
     let Some(partition) = query.partition else {
@@ -151,7 +162,9 @@ pub async fn outcomes(
         ));
     };
     let limit = reads::page_size(&app, query.limit)?;
+    let awaited = After::new(query.position, query.wait).checked_as("position", &app)?;
     app.read(move |system| {
+        awaited.reach(system.reader())?;
         let views = system.reader().outcomes(partition, query.after, limit).map_err(|error| reads::failed(&error))?;
         Ok(reads::reflecting(OutcomesBody::of(&views, limit), &last(&views)))
     })

@@ -8,7 +8,8 @@ use utoipa::ToSchema;
 use super::answer::mode;
 use super::app::App;
 use super::problem::Problem;
-use super::reads;
+use super::query::Strict;
+use super::reads::{self, After};
 
 /// The bundle in force in one partition.
 #[derive(Serialize, ToSchema)]
@@ -35,16 +36,22 @@ pub struct ActivesBody {
 }
 
 /// The bundle in force, by partition.
-#[utoipa::path(get, path = "/v1/policies/active", tag = "policies", responses((status = 200, description = "in force", body = ActivesBody)))]
-pub async fn active(State(app): State<App>) -> Result<Response, Problem> {
+#[utoipa::path(
+    get, path = "/v1/policies/active", tag = "policies", params(After),
+    responses((status = 200, description = "in force", body = ActivesBody), (status = 400, description = "the query is not valid", body = Problem))
+)]
+pub async fn active(State(app): State<App>, Strict(after): Strict<After>) -> Result<Response, Problem> {
+    let after = after.checked(&app)?;
     app.read(move |system| {
+        let reader = system.reader();
+        after.reach_state(reader)?;
+        // Positions first: what is in force then reflects at least them.
+        let positions = reader.state_positions().map_err(|error| reads::failed(&error))?;
         let mut items = Vec::new();
-        let mut positions = Vec::new();
         for partition in 0..system.deployment().partitions {
-            let Some(active) = system.reader().active_policy(partition).map_err(|error| reads::failed(&error))? else {
+            let Some(active) = reader.active_policy(partition).map_err(|error| reads::failed(&error))? else {
                 continue;
             };
-            positions.push((partition, active.seq));
             items.push(ActiveBody {
                 partition,
                 bundle_hash: hex::encode(active.bundle_hash),

@@ -34,15 +34,23 @@ impl After {
     /// # Errors
     /// `invalid_query`.
     pub(super) fn checked(self, app: &App) -> Result<Awaited, Problem> {
+        self.checked_as("after", app)
+    }
+
+    /// The same where the parameter has another name.
+    ///
+    /// # Errors
+    /// `invalid_query`.
+    pub(super) fn checked_as(self, name: &str, app: &App) -> Result<Awaited, Problem> {
         let wait = app.wait(self.wait)?;
         let positions = match self.after {
             None => Vec::new(),
             Some(text) => position::parse(&text).ok_or_else(|| {
-                Problem::new(Code::InvalidQuery, "after: write partition:seq, several separated by commas")
+                Problem::new(Code::InvalidQuery, format!("{name}: write partition:seq, several separated by commas"))
             })?,
         };
         if let Some((partition, _)) = positions.iter().find(|(partition, _)| *partition >= app.partitions) {
-            return Err(Problem::new(Code::InvalidQuery, format!("after: there is no partition {partition}")));
+            return Err(Problem::new(Code::InvalidQuery, format!("{name}: there is no partition {partition}")));
         }
         Ok(Awaited { positions, wait })
     }
@@ -65,6 +73,14 @@ impl Awaited {
         }
         reader.wait_for(&self.positions, self.wait).map_err(|error| failed(&error))
     }
+
+    /// The same for what is read from the owners' state instead of a read model.
+    ///
+    /// # Errors
+    /// `position_not_reached` when the wait is over.
+    pub(super) fn reach_state(&self, reader: &Reader) -> Result<(), Problem> {
+        reader.wait_for_state(&self.positions, self.wait).map_err(|error| failed(&error))
+    }
 }
 
 /// What failed while reading: the caller's question, or something here.
@@ -75,7 +91,7 @@ pub(super) fn failed(error: &engine::reader::Error) -> Problem {
         Error::TenantNeeded { .. } => Problem::new(Code::InvalidQuery, format!("tenant: {error}")),
         Error::UnknownPartition { .. } => Problem::new(Code::InvalidQuery, format!("partition: {error}")),
         Error::Lookup(_) => Problem::internal("looking the actor up", error),
-        Error::Wait(_) => Problem::new(Code::NotReached, format!("after: {error}")),
+        Error::Wait(_) | Error::StateBehind { .. } => Problem::new(Code::NotReached, error.to_string()),
         _ => Problem::internal("reading", error),
     }
 }

@@ -46,7 +46,7 @@ pub enum Values {
     Routes,
     /// Numbers from 0, below the number of partitions.
     Partitions,
-    /// Names of the settings of `[http]` and `[engine]` that limit something.
+    /// Names of the settings that are numbers.
     Limits,
     /// Names that the engine gives its parts, fixed at start.
     Parts,
@@ -62,7 +62,7 @@ impl Values {
             Values::Reasons => Some(ReasonCode::ALL.iter().map(|code| code.as_str()).collect()),
             Values::Problems => Some(problem::Code::ALL.iter().map(|code| code.as_str()).collect()),
             Values::Routes => Some(routes::paths()),
-            Values::Limits => Some(super::recorder::LIMITS.to_vec()),
+            Values::Limits => Some(super::recorder::LIMITS.clone()),
             Values::Version => Some(vec![env!("CARGO_PKG_VERSION")]),
             Values::Partitions | Values::Parts => None,
         }
@@ -190,7 +190,7 @@ table! {
     LEDGER_EVENTS, Gauge, Count, "events in a partition's chain", ["partition": Values::Partitions];
     LAG_EVENTS, Gauge, Count, "events that a partition's read models are behind", ["partition": Values::Partitions];
     LAG_SECONDS, Gauge, Seconds, "how long a partition's read models have been behind", ["partition": Values::Partitions];
-    LIMIT, Gauge, Count, "limits in force, by name of the setting; times in milliseconds, sizes in bytes", ["name": Values::Limits];
+    LIMIT, Gauge, Count, "settings in force that are numbers, by section and name; the unit stands last in the name", ["name": Values::Limits];
     RESIDENT, Gauge, Bytes, "resident memory of the process", [];
     CPU, Counter, Seconds, "processor time of the process, whole seconds", [];
     FILES, Gauge, Count, "open file descriptors of the process", [];

@@ -1,8 +1,12 @@
-//! Values of persons never come out of a log, a metric, an error or a look-up.
+//! Values of persons never come out of a log, a metric, an error or a look-up, and stand in no file: neither of the data
+//! directory nor of an export or a backup.
+
+use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::running::{Kept, Running, call, request};
+use crate::cli::lexecon;
+use crate::running::{Kept, Running, call, request, until};
 
 const CANARY: &str = "Kanarienvogel";
 
@@ -86,4 +90,61 @@ fn personal_values_come_out_nowhere() {
     let logs = running.logs();
     assert!(logs.lines().count() > 10, "the log says nothing, so it proves nothing: {logs}");
     assert!(!logs.contains(CANARY), "{}", logs.lines().find(|line| line.contains(CANARY)).unwrap_or_default());
+}
+
+/// Files under a path, and which of them hold these bytes.
+fn scan(path: &Path, bytes: &[u8], read: &mut usize, hits: &mut Vec<String>) {
+    if path.is_dir() {
+        for entry in std::fs::read_dir(path).unwrap() {
+            scan(&entry.unwrap().path(), bytes, read, hits);
+        }
+        return;
+    }
+    let text = std::fs::read(path).unwrap();
+    *read += 1;
+    if text.windows(bytes.len()).any(|window| window == bytes) {
+        hits.push(path.display().to_string());
+    }
+}
+
+#[test]
+fn personal_values_are_in_no_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    // Uncompressed, so that what is written is what is looked for.
+    let plain = [("LEXECON_LOG__COMPRESSION", "off"), ("LEXECON_LOG__COMPRESSION_OLDEST", "off")];
+    let running = Running::on(&data, &plain);
+    for number in 0..50 {
+        let answer = running.post("/v1/decisions", &personal(&format!("written-{number}")).to_string());
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+    let octets = [("content-type", "application/octet-stream")];
+    let garbage = format!("\0\0\0\0\u{1}{CANARY}");
+    assert_eq!(call(running.address, "POST", "/v1/requests:raw", &octets, garbage.as_bytes()).status, 202);
+    let set_aside = until(crate::running::START, || running.get("/v1/dead-letters").json()["items"].get(0).map(drop));
+    set_aside.expect("a dead letter");
+
+    let url = format!("http://{}", running.address);
+    let at = |name: &str| directory.path().join(name).display().to_string();
+    let ask = |args: &[&str]| lexecon(args.iter().copied().chain(["--url", url.as_str()])).is(0);
+    ask(&["ledger", "export", "--out", &at("binary.ledger")]);
+    ask(&["ledger", "export", "--format", "json", "--out", &at("events.json")]);
+    ask(&["backup", &at("backup")]);
+    let lines = std::fs::read_to_string(directory.path().join("events.json")).unwrap();
+    assert!(
+        lines.lines().filter(|line| line.contains("read_document")).count() >= 50,
+        "the export says nothing: {lines}"
+    );
+    running.stop();
+
+    // The scan sees what is there: the action is no personal value, and stands in clear wherever an event does.
+    let (mut read, mut seen, mut hits) = (0, Vec::new(), Vec::new());
+    scan(directory.path(), b"read_document", &mut read, &mut seen);
+    for place in ["events.json", "binary.ledger", "/data/log/", "/backup/log/"] {
+        assert!(seen.iter().any(|path| path.contains(place)), "nothing is found in {place}: {seen:?}");
+    }
+    read = 0;
+    scan(directory.path(), CANARY.as_bytes(), &mut read, &mut hits);
+    println!("{read} files scanned for {CANARY}: {} hits", hits.len());
+    assert_eq!(hits, Vec::<String>::new());
 }

@@ -9,7 +9,8 @@ use engine::system::{Start, System};
 use eventlog::embedded::Embedded;
 use eventlog::{Completion, Done, Error, EventLog, LogReader, NewRecord, Position, Removal, Ticket, Topic, Waker};
 use http_body_util::BodyExt as _;
-use lexecon::{config, http as interface, serve, telemetry};
+use lexecon::serve::engine_settings;
+use lexecon::{bundles, config, http as interface, telemetry};
 use serde_json::Value;
 use tower::ServiceExt as _;
 
@@ -85,7 +86,9 @@ fn a_client_is_told_what_the_log_did_with_its_request() {
         })),
         ..Start::default()
     };
-    let started = System::start_as(serve::engine_settings(&settings), Some(&serve::sample()), &[], how).unwrap();
+    let started =
+        System::start_as(engine_settings(&settings), Some(&bundles::chosen(bundles::FIRST).unwrap()), &[], how)
+            .unwrap();
     let (_stop, stopping) = tokio::sync::watch::channel(false);
     let recorder = telemetry::install(&settings).unwrap();
     let router = interface::router(interface::App::new(Arc::new(started.0), &settings, recorder, stopping));

@@ -45,10 +45,16 @@ impl Running {
     }
 
     pub fn on(data: &Path, environment: &[(&str, &str)]) -> Running {
+        Running::given(data, &[], environment)
+    }
+
+    /// With further arguments of `serve`.
+    pub fn given(data: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Running {
         let logs = data.with_extension("log");
         let mut child = program()
             .args(["serve", "--listen", "127.0.0.1:0", "--json", "--data"])
             .arg(data)
+            .args(arguments)
             .envs(environment.iter().copied())
             .stdout(Stdio::piped())
             .stderr(File::options().create(true).append(true).open(&logs).unwrap())
@@ -81,6 +87,12 @@ impl Running {
 
     pub fn signal(&self, name: &str) {
         assert!(Command::new("kill").args([&format!("-{name}"), &self.pid().to_string()]).status().unwrap().success());
+    }
+
+    /// Stops it as an operator would.
+    pub fn stop(mut self) {
+        self.signal("TERM");
+        assert_eq!(self.ended(Duration::from_secs(20)).code(), Some(0), "{}", self.logs());
     }
 
     /// Waits for the end.
