@@ -76,7 +76,7 @@ impl Server {
             }
             _ => {
                 let status = child.wait().unwrap();
-                Err(format!("{status}: {}", logs.join().unwrap()))
+                Err(format!("{status}: {line}{}", logs.join().unwrap()))
             }
         }
     }

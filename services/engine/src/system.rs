@@ -403,7 +403,8 @@ impl System {
             wait(self.runtime.statuses.not_running())?;
         }
         let default = Tenant::new(DEFAULT_TENANT).ok();
-        for tenant in default.iter().chain(tenants) {
+        let tenants: Vec<Tenant> = default.iter().chain(tenants).cloned().collect();
+        for tenant in &tenants {
             self.create_tenant(tenant, "configuration")?;
         }
         if let Some(source) = sample
@@ -412,7 +413,7 @@ impl System {
             self.activate(source, "first start")?;
         }
         loop {
-            let missing = self.unfinished(tenants, sample.is_some());
+            let missing = self.unfinished(&tenants, sample.is_some());
             if missing.is_empty() {
                 return Ok(());
             }

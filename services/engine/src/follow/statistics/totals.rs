@@ -8,8 +8,10 @@ use policy::{Outcome, ReasonCode};
 use super::top::{Cell, SUM, Sum};
 use super::{ACTION, HOUR, HOUR_US, KIND, OUTCOME, POLICY, REASON, TENANT, broken, count_of, key, range};
 use crate::follow::Error;
-use crate::kv::{Kv, Space, visit};
+use crate::kv::memory::MemoryKv;
+use crate::kv::{Kv, Space, Write, visit};
 use crate::record::numbers;
+use crate::store::Range;
 use crate::store::codec::Reader;
 use crate::view::Kind;
 
@@ -64,6 +66,7 @@ fn add<K: Ord>(counts: &mut BTreeMap<K, u64>, key: K, more: u64) {
 impl Totals {
     /// Sums the counts of partitions `0..partitions`; of names at most `names_max` are told apart.
     pub(crate) fn read(kv: &dyn Kv, partitions: u32, names_max: usize) -> Result<Totals, Error> {
+        let kv = &at_one_moment(kv, partitions)?;
         let mut totals = Totals {
             policies: names(kv, partitions, POLICY, names_max)?,
             actions: names(kv, partitions, ACTION, names_max)?,
@@ -99,6 +102,18 @@ impl Totals {
     pub fn answers(&self) -> u64 {
         self.kinds.values().fold(0, |sum, count| sum.saturating_add(*count))
     }
+}
+
+/// The rows of every partition, those of each as they were at one moment: one scan sees one state of the store, while
+/// several could count a decision's outcome and not its action.
+fn at_one_moment(kv: &dyn Kv, partitions: u32) -> Result<MemoryKv, Error> {
+    let copy = MemoryKv::default();
+    for partition in 0..partitions {
+        let Range { space, from, to } = Range::partition(Space::Statistics, partition);
+        let rows = kv.scan(space, &from, &to, usize::MAX, false)?;
+        copy.write(rows.into_iter().map(|(key, value)| Write::Put(space, key, value)).collect())?;
+    }
+    Ok(copy)
 }
 
 fn hour(hours: &mut BTreeMap<u32, Hour>, rest: &[u8], count: u64) -> Option<()> {
@@ -154,7 +169,6 @@ fn names(kv: &dyn Kv, partitions: u32, dimension: u8, names_max: usize) -> Resul
     names.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
     names.truncate(names_max);
     let shown = names.iter().fold(0_u64, |sum, (_, count)| sum.saturating_add(*count));
-    // Counts of a partition may be read a moment before its total, or after.
     let other = total.saturating_sub(shown);
     Ok(Counted { names, other })
 }
