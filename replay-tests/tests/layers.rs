@@ -37,7 +37,6 @@ const ONLY_USERS: &[(&str, &[&str])] = &[
     ("hyper-util", &["lexecon"]),
     ("reqwest", &["lexecon", "replay-tests"]),
     ("tokio", &["engine", "lexecon", "replay-tests"]),
-    ("anyhow", &["lexecon", "replay-tests"]),
 ];
 
 /// Rooms whose whole closure is checked.
